@@ -1,0 +1,1 @@
+"""Diffie-Hellman, PRF, CBC and key derivation of IKEv1."""

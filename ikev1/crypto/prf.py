@@ -1,0 +1,44 @@
+"""Hashes of Phase 1 and the PRF made of them: the HMAC of the negotiated hash (RFC 2409 section 4)."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+# By the values of the Hash Algorithm attribute.
+_HASHLIB_NAMES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        1: "md5",
+        2: "sha1",
+        4: "sha256",
+        5: "sha384",
+        6: "sha512",
+    }
+)
+
+_DIGEST_SIZES: Final[Mapping[int, int]] = MappingProxyType(
+    {algorithm: hashlib.new(name).digest_size for algorithm, name in _HASHLIB_NAMES.items()}
+)
+
+SUPPORTED_HASHES: Final = frozenset(_HASHLIB_NAMES)
+
+
+def hashlib_name(hash_algorithm: int) -> str:
+    """Return hashlib's name of a hash of `SUPPORTED_HASHES`; any other is a KeyError."""
+    return _HASHLIB_NAMES[hash_algorithm]
+
+
+def digest_size(hash_algorithm: int) -> int:
+    """Return the size in octets of a digest, and so of everything that the PRF gives."""
+    return _DIGEST_SIZES[hash_algorithm]
+
+
+def digest(hash_algorithm: int, data: bytes) -> bytes:
+    """Return the plain hash of `data`, as it makes IVs and NAT-D payloads."""
+    return hashlib.new(_HASHLIB_NAMES[hash_algorithm], data).digest()
+
+
+def prf(hash_algorithm: int, key: bytes, data: bytes) -> bytes:
+    """Return prf(key, data), in its HMAC form: no registered PRF was ever negotiated instead."""
+    return hmac.digest(key, data, _HASHLIB_NAMES[hash_algorithm])
