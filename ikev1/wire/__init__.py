@@ -1,0 +1,1 @@
+"""ISAKMP and IPsec DOI bytes to frozen values and back."""
