@@ -40,12 +40,11 @@ _CIPHERS: Final[Mapping[int, _CipherType]] = MappingProxyType(
     }
 )
 
-SUPPORTED  # By the values of the Encryption Algorithm attribute.
-_CIPHERS: Final = frozenset(_CIPHERS)
+SUPPORTED_CIPHERS: Final = frozenset(_CIPHERS)
 
 
 def block_size(algorithm: int) -> int:
-    """Return the block size in octets of a cipher of `SUPPORTED_CIPHERS`; any other is a KeyError."""
+    """Return the block size in octets; a cipher not in `SUPPORTED_CIPHERS` is a KeyError."""
     return _CIPHERS[algorithm].block_size
 
 

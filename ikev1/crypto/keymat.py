@@ -33,6 +33,7 @@ def phase1_keys(
     hash_algorithm: int,
     skeyid: bytes,
     g_xy: bytes,
+    *,
     cky_i: bytes,
     cky_r: bytes,
     cipher_key_size: int,
@@ -64,6 +65,7 @@ def phase1_cipher_key(hash_algorithm: int, skeyid_e: bytes, size: int) -> bytes:
 def hash_i(
     hash_algorithm: int,
     skeyid: bytes,
+    *,
     g_xi: bytes,
     g_xr: bytes,
     cky_i: bytes,
@@ -78,6 +80,7 @@ def hash_i(
 def hash_r(
     hash_algorithm: int,
     skeyid: bytes,
+    *,
     g_xi: bytes,
     g_xr: bytes,
     cky_i: bytes,
@@ -85,7 +88,7 @@ def hash_r(
     sai_b: bytes,
     idir_b: bytes,
 ) -> bytes:
-    """Return HASH_R, the responder's proof (RFC 2409 section 5). The SA is the initiator's here too."""
+    """Return HASH_R, the responder's proof, over the initiator's SA (RFC 2409 section 5)."""
     return prf(hash_algorithm, skeyid, g_xr + g_xi + cky_r + cky_i + sai_b + idir_b)
 
 
@@ -137,6 +140,7 @@ def informational_hash(
 def keymat(
     hash_algorithm: int,
     skeyid_d: bytes,
+    *,
     protocol: int,
     spi: bytes,
     ni_b: bytes,

@@ -1,4 +1,7 @@
-"""Hashes of Phase 1 and the PRF made of them: the HMAC of the negotiated hash (RFC 2409 section 4)."""
+"""The hashes of Phase 1, and the PRF made of each: its HMAC (RFC 2409 section 4).
+
+No PRF was ever registered that could be negotiated instead.
+"""
 
 import hashlib
 import hmac
@@ -40,5 +43,5 @@ def digest(hash_algorithm: int, data: bytes) -> bytes:
 
 
 def prf(hash_algorithm: int, key: bytes, data: bytes) -> bytes:
-    """Return prf(key, data), in its HMAC form: no registered PRF was ever negotiated instead."""
+    """Return the PRF of `data` under `key`, `digest_size` octets."""
     return hmac.digest(key, data, _HASHLIB_NAMES[hash_algorithm])
