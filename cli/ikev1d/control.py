@@ -1,0 +1,199 @@
+"""The control socket: local requests of root, answered by the daemon.
+
+Whatever connects is bounded in everything it can use: bytes of a request, time to send it and to
+take the answer, and the number of connections. What it sends is parsed by `cli.control` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cli.control import (
+    MAX_REQUEST,
+    ControlError,
+    ErrorCode,
+    ErrorResponse,
+    Request,
+    Response,
+    UnknownRequestError,
+    build_response,
+    parse_request,
+)
+
+MAX_CONNECTIONS = 16
+"""Open at once; more are turned away. An operator and a monitoring agent need two."""
+
+IDLE_TIMEOUT = 10.0
+"""Seconds to send the request, and again to take each further part of the answer."""
+
+SOCKET_MODE = 0o600
+"""The socket is root's own. SO_PEERCRED is checked as well, in case somebody loosens this."""
+
+DIRECTORY_MODE = 0o755
+"""Others may see that the socket is there, so that ikectl can tell "not root" from "not running"."""
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class ControlSocketError(Exception):
+    """The control socket cannot be opened; the text names the path and the remedy."""
+
+
+class ControlServer:
+    """Listens on a unix socket and answers each request with `answer`."""
+
+    def __init__(self, path: Path, answer: Answer) -> None:
+        self._path = path
+        self._answer = answer
+        self._lock: int | None = None
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open the socket, taking away the one that a killed daemon left.
+
+        Raises ControlSocketError where another daemon runs on this path, where something else than
+        a socket is there, or where the directory cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            self._lock = _lock(self._path)
+            listener = _listener(self._path)
+        except OSError as error:
+            self._unlock()
+            raise ControlSocketError(
+                f"cannot open the control socket {self._path}: {error.strerror}; "
+                "run as root, or set gateway.control_socket to another path"
+            ) from error
+        except ControlSocketError:
+            self._unlock()
+            raise
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listener, limit=MAX_REQUEST
+        )
+
+    async def close(self) -> None:
+        """Close the socket and every connection, and remove the socket's file."""
+        if self._server is None:
+            return
+        self._server.close()
+        tasks = tuple(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+        self._server = None
+        self._path.unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._connections.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, TimeoutError):
+            # The other side went away or takes its answer too slowly: nobody is left to tell.
+            writer.transport.abort()
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not _permitted(writer.get_extra_info("socket")):
+            error = "only root, or the user that ikev1d runs as, may ask"
+            await _send(writer, ErrorResponse(ErrorCode.NOT_PERMITTED, error))
+            return
+        if len(self._connections) > MAX_CONNECTIONS:
+            error = f"{MAX_CONNECTIONS} requests are under way already"
+            await _send(writer, ErrorResponse(ErrorCode.BUSY, error))
+            return
+        try:
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                line = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError:
+            return
+        except asyncio.LimitOverrunError:
+            error = f"a request has {MAX_REQUEST} bytes at most"
+            await _send(writer, ErrorResponse(ErrorCode.BAD_REQUEST, error))
+            return
+        await _send(writer, await self._respond(line))
+
+    async def _respond(self, line: bytes) -> Response:
+        try:
+            request = parse_request(line)
+        except UnknownRequestError as error:
+            return ErrorResponse(ErrorCode.UNKNOWN_REQUEST, str(error))
+        except ControlError as error:
+            return ErrorResponse(ErrorCode.BAD_REQUEST, str(error))
+        return await self._answer(request)
+
+
+async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
+    writer.write(build_response(response))
+    async with asyncio.timeout(IDLE_TIMEOUT):
+        await writer.drain()
+
+
+def _permitted(connection: socket.socket) -> bool:
+    """Whether the process that connected runs as root or as we do (struct ucred of unix(7))."""
+    size = struct.calcsize("3i")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (0, os.geteuid())
+
+
+def _lock(path: Path) -> int:
+    """Return a file descriptor that holds the lock of this socket path.
+
+    The kernel drops the lock with the process however it ends, so who holds it may take away any
+    socket found there; two daemons that start at once cannot both think so.
+    """
+    lock_path = path.with_name(f"{path.name}.lock")
+    descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SOCKET_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ControlSocketError(
+            f"another ikev1d runs with the control socket {path}; stop it, "
+            "or set gateway.control_socket to another path"
+        ) from None
+    return descriptor
+
+
+def _listener(path: Path) -> socket.socket:
+    """Return a listening socket at `path`, which nobody but its owner can ever have opened."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        pass
+    else:
+        if not stat.S_ISSOCK(mode):
+            raise ControlSocketError(f"{path} is not a socket; move it away")
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # On Linux bind() makes the file with the mode of the socket itself, so there is no moment
+        # at which it is open to others.
+        os.fchmod(listener.fileno(), SOCKET_MODE)
+        listener.bind(str(path))
+        listener.listen(MAX_CONNECTIONS)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener

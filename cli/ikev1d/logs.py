@@ -1,0 +1,168 @@
+"""Logs: one line for one event, with the client's identifier through all layers.
+
+    2026-03-01T10:11:12.345+00:00 INFO client=5f0c2a91 IKE SA up peer=203.0.113.9:4500 nat=client
+
+or the same as one JSON object. Values may come from a peer: they are escaped and bounded, so that
+no peer can forge a line, colour a terminal or fill a disk with one message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final, Literal, TextIO
+
+from cli.control import printable
+
+MAX_VALUE = 200
+"""Characters of one value. The longest of ours, a list of offered transforms, needs about that."""
+
+MAX_EVENT = 400
+"""Characters of the event text."""
+
+MAX_TRACEBACK = 20_000
+"""Characters of a traceback in JSON."""
+
+_FIELDS: Final = "event_fields"
+_CLIENT: Final = "event_client"
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ClientLog:
+    """Writes events, each with its values, under one client's identifier.
+
+    With an empty identifier it speaks for the gateway. An identifier is needed before a client is
+    known; `of` gives the log of a client in the same place of the program.
+    """
+
+    __slots__ = ("_logger", "client")
+
+    def __init__(self, name: str, client: str = "") -> None:
+        """`name` is the logger's, such as "ikev1d.ike"."""
+        self._logger = logging.getLogger(name)
+        self.client = client
+
+    def of(self, client: str) -> ClientLog:
+        """The log of `client`, under the same logger."""
+        return ClientLog(self._logger.name, client)
+
+    def debug(self, event: str, /, **values: object) -> None:
+        """For whoever studies one client's protocol trace."""
+        self._write(logging.DEBUG, event, values)
+
+    def info(self, event: str, /, **values: object) -> None:
+        """A step of a client's story."""
+        self._write(logging.INFO, event, values)
+
+    def warning(self, event: str, /, **values: object) -> None:
+        """A client was refused, or something needs the operator's eye."""
+        self._write(logging.WARNING, event, values)
+
+    def error(self, event: str, /, **values: object) -> None:
+        """The gateway itself failed at something."""
+        self._write(logging.ERROR, event, values)
+
+    def _write(self, level: int, event: str, values: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", event, extra={_FIELDS: values, _CLIENT: self.client})
+
+
+def configure(
+    log_format: LogFormat, level: LogLevel, stream: TextIO, *, timestamps: bool = True
+) -> None:
+    """Send the logs of the whole process to `stream`, in place of where they went before.
+
+    `timestamps` False leaves the time to whoever reads the stream, as systemd's journal does;
+    JSON lines always carry it.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(timestamps))
+    root = logging.getLogger()
+    for previous in tuple(root.handlers):
+        root.removeHandler(previous)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+class TextFormatter(logging.Formatter):
+    """One line for people: time, level, client, event, then key=value."""
+
+    def __init__(self, timestamps: bool = True) -> None:
+        super().__init__()
+        self._timestamps = timestamps
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line; a traceback follows it on indented lines."""
+        parts = [_time(record)] if self._timestamps else []
+        parts.append(record.levelname)
+        client, values = _event(record)
+        if client:
+            parts.append(f"client={_quoted(client)}")
+        parts.append(printable(record.getMessage(), MAX_EVENT))
+        parts += [f"{key}={_quoted(_text(value))}" for key, value in values.items()]
+        line = " ".join(parts)
+        if not record.exc_info:
+            return line
+        # Indented, so that an exception's text cannot pass for a line of ours.
+        trace = self.formatException(record.exc_info).splitlines()
+        return "\n".join([line, *(f"    {printable(text, MAX_EVENT)}" for text in trace)])
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line for programs; the values of an event are under "fields".
+
+    JSON in ASCII escapes all that could end the line or reach a terminal; values are bounded alone.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        client, values = _event(record)
+        document: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage()[:MAX_EVENT],
+        }
+        if client:
+            document["client"] = client[:MAX_VALUE]
+        if values:
+            document["fields"] = {key: _json_value(value) for key, value in values.items()}
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)[-MAX_TRACEBACK:]
+        return json.dumps(document)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def _event(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+    """The client and the values of a record; none where a library wrote it."""
+    return getattr(record, _CLIENT, ""), getattr(record, _FIELDS, {})
+
+
+def _text(value: object) -> str:
+    """A value as text: bytes in hex, an enumeration by its own text."""
+    if isinstance(value, bytes):
+        return value[:MAX_VALUE].hex()
+    if isinstance(value, Enum) and not isinstance(value, str | int):
+        return value.name
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    """`text` as the right side of key=value: in quotes unless it is one plain word."""
+    shown = printable(text, MAX_VALUE)
+    if shown and not any(char in ' "=' for char in shown):
+        return shown
+    return '"' + shown.replace('"', '\\"') + '"'
+
+
+def _json_value(value: object) -> str | int | float | bool | None:
+    if isinstance(value, bool | float | None) or type(value) is int:
+        return value
+    return _text(value)[:MAX_VALUE]
