@@ -13,6 +13,8 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
+from ikev1.wire.enums import EncryptionAlgorithm
+
 
 class CipherError(Exception):
     """The ciphertext is empty or does not fill whole blocks."""
@@ -32,11 +34,10 @@ class _CipherType:
     key_sizes: tuple[int, ...]  # octets
 
 
-# By the values of the Encryption Algorithm attribute.
 _CIPHERS: Final[Mapping[int, _CipherType]] = MappingProxyType(
     {
-        5: _CipherType(TripleDES, 8, (24,)),
-        7: _CipherType(AES, 16, (16, 24, 32)),
+        EncryptionAlgorithm.TRIPLE_DES_CBC: _CipherType(TripleDES, 8, (24,)),
+        EncryptionAlgorithm.AES_CBC: _CipherType(AES, 16, (16, 24, 32)),
     }
 )
 

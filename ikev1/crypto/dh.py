@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
+from ikev1.wire.enums import Group
+
 with warnings.catch_warnings():
     # From cryptography 50 on, naming these is what warns; their use does not.
     warnings.simplefilter("ignore", CryptographyDeprecationWarning)
@@ -239,16 +241,16 @@ def modp_prime(bits: int, addend: int) -> int:
 # limbs, which cost no more. Group 2 gets a limb on top, as in strongSwan.
 _GROUPS: Final[Mapping[int, _Group]] = MappingProxyType(
     {
-        2: _GmpGroup(1024, 129093, exponent_bits=256, cost=Cost.SHORT),
-        5: _OpensslGroup(1536, 741804),
-        14: _OpensslGroup(2048, 124476),
-        15: _GmpGroup(3072, 1690314, exponent_bits=320, cost=Cost.LONG),
-        16: _GmpGroup(4096, 240904, exponent_bits=320, cost=Cost.LONG),
-        17: _GmpGroup(6144, 929484, exponent_bits=384, cost=Cost.LONG),
-        18: _GmpGroup(8192, 4743158, exponent_bits=448, cost=Cost.LONG),
-        19: _EcpGroup(ec.SECP256R1()),
-        20: _EcpGroup(ec.SECP384R1()),
-        21: _EcpGroup(ec.SECP521R1()),
+        Group.MODP_1024: _GmpGroup(1024, 129093, exponent_bits=256, cost=Cost.SHORT),
+        Group.MODP_1536: _OpensslGroup(1536, 741804),
+        Group.MODP_2048: _OpensslGroup(2048, 124476),
+        Group.MODP_3072: _GmpGroup(3072, 1690314, exponent_bits=320, cost=Cost.LONG),
+        Group.MODP_4096: _GmpGroup(4096, 240904, exponent_bits=320, cost=Cost.LONG),
+        Group.MODP_6144: _GmpGroup(6144, 929484, exponent_bits=384, cost=Cost.LONG),
+        Group.MODP_8192: _GmpGroup(8192, 4743158, exponent_bits=448, cost=Cost.LONG),
+        Group.ECP_256: _EcpGroup(ec.SECP256R1()),
+        Group.ECP_384: _EcpGroup(ec.SECP384R1()),
+        Group.ECP_521: _EcpGroup(ec.SECP521R1()),
     }
 )
 

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-# By the values of the Hash Algorithm attribute.
+from ikev1.wire.enums import HashAlgorithm
+
 _HASHLIB_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
-        1: "md5",
-        2: "sha1",
-        4: "sha256",
-        5: "sha384",
-        6: "sha512",
+        HashAlgorithm.MD5: "md5",
+        HashAlgorithm.SHA1: "sha1",
+        HashAlgorithm.SHA2_256: "sha256",
+        HashAlgorithm.SHA2_384: "sha384",
+        HashAlgorithm.SHA2_512: "sha512",
     }
 )
 
