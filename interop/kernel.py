@@ -37,6 +37,8 @@ GRACE = 15.0
 """Seconds a signalled command has to end, and the kernel to power off after its command."""
 LONGEST_WAIT = 3600.0
 """Seconds select() may wait at once: it takes no infinity."""
+LOG_LINES = 60
+"""Lines of the kernel's log to show when it broke off: a panic with its stack."""
 TIMED_OUT = 124
 """Exit status after --timeout, as timeout(1) has it."""
 
@@ -77,6 +79,8 @@ def run(
     ``embedded`` insists on the embedded kernel or on the host's; None asks the host's kernel.
     Raises `KernelUnavailableError`.
     """
+    if os.geteuid() != 0:
+        raise KernelUnavailableError("run it as root: it makes namespaces")
     if embedded is None:
         embedded = bool(missing_on_host())
     for share in shares:
@@ -146,10 +150,8 @@ def _memory_directory(mem: int) -> Path:
 
 def _contained(*arguments: str) -> list[str]:
     """Prefix a command so that it, and all it starts, ends at the latest when we end."""
-    namespaces = ["--pid", "--fork", "--kill-child=KILL"]
-    if os.geteuid() != 0:
-        namespaces += ["--user", "--map-root-user"]
-    return ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, *arguments]
+    contained = "setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL"
+    return [*contained.split(), *arguments]
 
 
 @contextmanager
@@ -203,10 +205,11 @@ class _EmbeddedRun:
         self._sources = {stdout: self._copy_stdout, stderr: self._copy_stderr, control: self._heed}
         self._lines = b""
         self._started = False
+        self._signalled = False
+        self._timed_out = False
         self._status: int | None = None
-        self._timeout = timeout
+        self._timeout = math.inf if timeout is None else timeout
         self._deadline = time.monotonic() + BOOT_LIMIT
-        self._late = f"the embedded kernel did not start the command in {BOOT_LIMIT:g} s"
         self._process = subprocess.Popen(
             _contained(
                 "linux.uml",
@@ -245,9 +248,12 @@ class _EmbeddedRun:
             self._process.kill()
             self._process.wait()
             os.close(self._input)
+        if self._timed_out:
+            return TIMED_OUT
         if self._status is None:
-            sys.stderr.write(self._kernel_log.read_text(errors="replace"))
-            raise KernelUnavailableError("the embedded kernel ended before its command, see above")
+            log = self._kernel_log.read_text(errors="replace").splitlines()
+            print(*log[-LOG_LINES:], sep="\n", file=sys.stderr)
+            raise KernelUnavailableError("the embedded kernel broke off, its log is above")
         return self._status
 
     def _follow(self) -> None:
@@ -256,11 +262,9 @@ class _EmbeddedRun:
                 selector.register(descriptor, selectors.EVENT_READ, consume)
             while selector.get_map():
                 remaining = self._deadline - time.monotonic()
-                if remaining <= 0:
-                    self._expire()
+                if remaining <= 0 and not self._expire():
                     return
-                ready = selector.select(min(remaining, LONGEST_WAIT))
-                for key, _ in ready:
+                for key, _ in selector.select(min(max(remaining, 0.0), LONGEST_WAIT)):
                     data = os.read(key.fd, 1 << 16)
                     if data:
                         key.data(data)
@@ -268,11 +272,14 @@ class _EmbeddedRun:
                         selector.unregister(key.fd)
                         os.close(key.fd)
 
-    def _expire(self) -> None:
-        if self._late:
-            print(f"interop.kernel: {self._late}", file=sys.stderr)
-        if self._status is None:
-            self._status = TIMED_OUT
+    def _expire(self) -> bool:
+        """Act on the deadline; False if there is nothing left to wait for."""
+        if not self._started or self._signalled or self._status is not None:
+            return False
+        print(f"interop.kernel: no end after {self._timeout:g} s", file=sys.stderr)
+        self._forward(signal.SIGTERM)
+        self._timed_out = True
+        return True
 
     def _heed(self, data: bytes) -> None:
         *lines, self._lines = (self._lines + data).split(b"\n")
@@ -280,12 +287,17 @@ class _EmbeddedRun:
             match line.split():
                 case [b"started"]:
                     self._started = True
-                    self._deadline = time.monotonic() + (self._timeout or math.inf)
-                    self._late = f"no end after {self._timeout} s"
+                    self._deadline = time.monotonic() + self._timeout
                 case [b"exit", status]:
                     self._status = int(status)
                     self._deadline = time.monotonic() + GRACE
-                    self._late = ""
+
+    def _forward(self, number: int) -> None:
+        if not self._started:
+            raise KeyboardInterrupt
+        self._signalled = True
+        self._deadline = time.monotonic() + GRACE
+        os.write(self._input, f"signal {signal.Signals(number).name[3:]}\n".encode())
 
     def _copy_stdout(self, data: bytes) -> None:
         sys.stdout.buffer.write(data)
@@ -294,13 +306,6 @@ class _EmbeddedRun:
     def _copy_stderr(self, data: bytes) -> None:
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
-
-    def _forward(self, number: int) -> None:
-        if not self._started:
-            raise KeyboardInterrupt
-        os.write(self._input, f"signal {signal.Signals(number).name[3:]}\n".encode())
-        self._deadline = min(self._deadline, time.monotonic() + GRACE)
-        self._late = f"no end {GRACE:g} s after the signal"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

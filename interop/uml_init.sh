@@ -33,7 +33,7 @@ umount -l /mnt
 mkdir -p /run/lock /run/netns
 ip link set lo up
 # The rest loads itself on demand; these have no name the kernel could ask for.
-modprobe -a xfrm_user esp4 ppp_generic tun nf_tables
+modprobe -a xfrm_user esp4 ppp_generic tun
 
 stty -F /dev/tty1 raw -echo
 stty -F /dev/tty2 raw -echo
