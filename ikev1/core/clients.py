@@ -1,0 +1,161 @@
+"""Clients: who owns which mark, which Phase 1 and which child SAs.
+
+A client is one remote endpoint with one identity. It keeps its mark through every rekey of either
+kind, so that the L2TP tunnel in its SAs never notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ikev1.core.effects import ChildSa, Path
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSpace:
+    """The values of `mask` that the gateway may use for SA marks, above `base`.
+
+    The bits outside `mask` stay the administrator's.
+    """
+
+    base: int = 0
+    mask: int = 0x00FFFFFF
+
+    def __post_init__(self) -> None:
+        if self.mask <= 0 or self.base & ~self.mask or self.base % self.step:
+            raise ValueError(f"mark base {self.base:#x} is not inside mask {self.mask:#x}")
+        if (self.mask // self.step) & (self.mask // self.step + 1):
+            raise ValueError(f"the bits of mark mask {self.mask:#x} do not stand together")
+
+    @property
+    def step(self) -> int:
+        """The lowest bit of the mask: the distance between two marks."""
+        return self.mask & -self.mask
+
+    @property
+    def last(self) -> int:
+        """The highest mark."""
+        return self.mask
+
+
+_Endpoint = tuple[str, int, str, str]
+
+
+@dataclass(slots=True)
+class Child:
+    """A child SA in the kernel."""
+
+    sa: ChildSa
+    since: float
+    expires: float
+    carrying: bool = False
+    """Whether its outbound SA is the one in use."""
+
+
+@dataclass(slots=True)
+class Client:
+    """A remote endpoint with one identity."""
+
+    id: str
+    mark: int
+    path: Path
+    identity: str
+    connection: str
+    phase1: list[bytes] = field(default_factory=list)
+    """Cookie pairs of its IKE SAs, the newest last."""
+    children: list[Child] = field(default_factory=list)
+
+    @property
+    def endpoint(self) -> _Endpoint:
+        """What tells it from every other client: remote address, port, identity, connection."""
+        return (self.path.remote, self.path.remote_port, self.identity, self.connection)
+
+    @property
+    def carrying(self) -> Child | None:
+        """The child whose outbound SA is in use."""
+        return next((child for child in self.children if child.carrying), None)
+
+
+class Clients:
+    """All clients, and their marks."""
+
+    def __init__(self, marks: MarkSpace) -> None:
+        self._marks = marks
+        self._next = marks.base
+        self._by_mark: dict[int, Client] = {}
+        self._by_id: dict[str, Client] = {}
+        self._by_endpoint: dict[_Endpoint, Client] = {}
+        self._by_spi: dict[int, tuple[Client, Child]] = {}
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(tuple(self._by_mark.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_mark)
+
+    def find(self, path: Path, identity: str, connection: str) -> Client | None:
+        """The client at this remote endpoint with this identity: its Phase 1 is being renewed."""
+        return self._by_endpoint.get((path.remote, path.remote_port, identity, connection))
+
+    def add(self, client_id: str, path: Path, identity: str, connection: str) -> Client | None:
+        """A new client with a mark of its own; None where every mark is taken."""
+        mark = self._free_mark()
+        if mark is None:
+            return None
+        if client_id in self._by_id:
+            client_id = f"{client_id}-{mark:x}"
+        client = Client(client_id, mark, path, identity, connection)
+        self._by_mark[mark] = client
+        self._by_id[client_id] = client
+        self._by_endpoint[client.endpoint] = client
+        return client
+
+    def move(self, client: Client, path: Path) -> None:
+        """The client is at another address or port now."""
+        if self._by_endpoint.get(client.endpoint) is client:
+            del self._by_endpoint[client.endpoint]
+        client.path = path
+        self._by_endpoint[client.endpoint] = client
+
+    def _free_mark(self) -> int | None:
+        marks = self._marks
+        for _ in range(len(self._by_mark) + 1):
+            self._next = (
+                marks.base + marks.step if self._next >= marks.last else (self._next + marks.step)
+            )
+            if self._next not in self._by_mark:
+                return self._next
+        return None
+
+    def remove(self, client: Client) -> None:
+        """Forget the client; its mark is free. Its children are forgotten with it."""
+        for child in client.children:
+            self._by_spi.pop(child.sa.inbound_spi, None)
+        client.children.clear()
+        self._by_mark.pop(client.mark, None)
+        self._by_id.pop(client.id, None)
+        if self._by_endpoint.get(client.endpoint) is client:
+            del self._by_endpoint[client.endpoint]
+
+    def by_mark(self, mark: int) -> Client | None:
+        """The owner of a mark."""
+        return self._by_mark.get(mark)
+
+    def by_id(self, client_id: str) -> Client | None:
+        """The client with this identifier."""
+        return self._by_id.get(client_id)
+
+    def add_child(self, client: Client, child: Child) -> None:
+        """A child SA whose inbound half is in the kernel."""
+        client.children.append(child)
+        self._by_spi[child.sa.inbound_spi] = (client, child)
+
+    def remove_child(self, child: Child) -> None:
+        """Forget a child SA."""
+        client, _ = self._by_spi.pop(child.sa.inbound_spi)
+        client.children.remove(child)
+
+    def by_inbound_spi(self, spi: int) -> tuple[Client, Child] | None:
+        """The owner of an SPI of ours."""
+        return self._by_spi.get(spi)

@@ -1,0 +1,208 @@
+"""The engine's memory: Phase 1 SAs and clients, and what ties their lives together.
+
+Exchange scripts get it as their context. Every change of what the kernel must hold, and everything
+worth a line in the log, leaves it as an effect, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ikev1.core import identity, informational
+from ikev1.core.clients import Child, Client, Clients, MarkSpace
+from ikev1.core.effects import (
+    ChildDown,
+    ChildUp,
+    ClientDown,
+    Effect,
+    IkeSaDown,
+    IkeSaUp,
+    MoveChild,
+    Path,
+    RemoveChild,
+    Send,
+)
+from ikev1.core.errors import ExchangeError
+from ikev1.core.exchange import Settings
+from ikev1.core.ike_sa import IkeSa
+from ikev1.core.natt import NON_ESP_MARKER
+from ikev1.wire.enums import NotifyType
+from ikev1.wire.payloads import Payload
+
+IKE_LIFETIME_MARGIN = 60
+"""Seconds that a Phase 1 SA of ours outlives the client's, which is the one to end it."""
+MAX_CHILDREN = 16
+"""Child SAs of one client. Two is usual (one draining after a rekey)."""
+MAX_PHASE1 = 4
+"""Phase 1 SAs of one client. Two is usual."""
+
+
+class Context:
+    """The engine's memory, and the operations on it that exchanges share."""
+
+    def __init__(
+        self, settings: Settings, marks: MarkSpace, random: Callable[[int], bytes]
+    ) -> None:
+        self.settings = settings
+        self.random = random
+        self.clients = Clients(marks)
+        self.ike_sas: dict[bytes, IkeSa] = {}
+        """By cookie pair."""
+        self.now = 0.0
+        self._effects: list[Effect] = []
+        self._tickets = 0
+
+    # --- effects ---------------------------------------------------------------------------------
+
+    def emit(self, effect: Effect) -> None:
+        """Add an effect."""
+        self._effects.append(effect)
+
+    def take_effects(self) -> list[Effect]:
+        """The effects so far; the list starts anew."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def ticket(self) -> int:
+        """A number for a question to the host."""
+        self._tickets += 1
+        return self._tickets
+
+    def send(self, path: Path, message: bytes) -> None:
+        """Send a message, behind the non-ESP marker where the path has ESP too."""
+        self.emit(Send(path, NON_ESP_MARKER + message if path.encapsulated else message))
+
+    def message_id(self) -> int:
+        """A fresh message ID of ours, which is never 0."""
+        return int.from_bytes(self.random(4), "big") or 1
+
+    def inform(self, sa: IkeSa, *values: Payload) -> None:
+        """Send a protected Informational message."""
+        message_id = self.message_id()
+        sa.remember(message_id)
+        self.send(sa.path, informational.make(sa, message_id, values))
+
+    # --- Phase 1 ---------------------------------------------------------------------------------
+
+    def established(self, sa: IkeSa, path: Path, *, initial_contact: bool) -> None:
+        """Main Mode has succeeded: find the client this SA belongs to, or make one."""
+        assert sa.choice is not None
+        assert sa.identity is not None
+        shown = identity.show(sa.identity)
+        old = self.clients.find(path, shown, sa.connection)
+        if old is not None and (initial_contact or sa.implementation.initial_contact):
+            self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
+            old = None
+        client = old or self.clients.add(sa.client, path, shown, sa.connection)
+        if client is None:
+            raise ExchangeError(
+                "every SA mark is in use",
+                NotifyType.NO_PROPOSAL_CHOSEN,
+                remedy="widen the mask",
+                setting="marks.mask",
+            )
+        sa.path = path
+        sa.established = True
+        sa.client = client.id
+        sa.expires = self.now + sa.choice.lifetime + IKE_LIFETIME_MARGIN
+        client.phase1.append(sa.cookies)
+        self.emit(
+            IkeSaUp(
+                client=client.id,
+                path=path,
+                connection=sa.connection,
+                identity=shown,
+                suite=sa.choice.label,
+                nat=str(sa.nat),
+                lifetime=sa.choice.lifetime,
+                implementation=sa.implementation.name,
+                duration=self.now - sa.created,
+                replaces=None if old is None else old.id,
+            )
+        )
+        while len(client.phase1) > MAX_PHASE1:
+            self.remove_ike_sa(self.ike_sas[client.phase1[0]], "too many Phase 1 SAs", tell=True)
+
+    def client_of(self, sa: IkeSa) -> Client | None:
+        """The client of an established SA."""
+        return self.clients.by_id(sa.client)
+
+    def newest_ike_sa(self, client: Client) -> IkeSa | None:
+        """The client's newest Phase 1 SA, to send under."""
+        return self.ike_sas[client.phase1[-1]] if client.phase1 else None
+
+    def remove_ike_sa(self, sa: IkeSa, cause: str, *, tell: bool) -> None:
+        """End a Phase 1 SA, with a Delete for the peer where `tell`; child SAs live on."""
+        if tell and sa.established:
+            self.inform(sa, informational.delete_ike_sa(sa))
+        del self.ike_sas[sa.cookies]
+        for exchange in (*sa.exchanges.values(), sa.main_mode):
+            if exchange is not None:
+                exchange.script.close()
+        sa.exchanges.clear()
+        client = self.client_of(sa) if sa.established else None
+        if client is None:
+            return
+        client.phase1.remove(sa.cookies)
+        self.emit(IkeSaDown(client.id, cause))
+        self._forget_if_empty(client, cause)
+
+    # --- child SAs -------------------------------------------------------------------------------
+
+    def add_child(self, client: Client, child: Child) -> None:
+        """A child SA is about to go into the kernel; the oldest of too many makes room."""
+        if len(client.children) >= MAX_CHILDREN:
+            self.remove_child(client, client.children[0], "too many child SAs")
+        self.clients.add_child(client, child)
+
+    def child_up(self, client: Client, child: Child) -> None:
+        """Both SAs are in the kernel: this child carries the traffic now, the others drain."""
+        rekeyed = len(client.children) > 1
+        for other in client.children:
+            other.carrying = other is child
+        self.emit(ChildUp(child.sa, rekeyed))
+
+    def remove_child(self, client: Client, child: Child, cause: str) -> None:
+        """End a child SA and take it out of the kernel."""
+        self.clients.remove_child(child)
+        self.emit(RemoveChild(child.sa))
+        self.emit(ChildDown(child.sa, cause))
+        self._forget_if_empty(client, cause)
+
+    def abandon(self, child: Child) -> None:
+        """A Quick Mode failed half way: nothing of it stays in the kernel."""
+        if self.clients.by_inbound_spi(child.sa.inbound_spi) is not None:
+            self.clients.remove_child(child)
+            self.emit(RemoveChild(child.sa))
+
+    # --- clients ---------------------------------------------------------------------------------
+
+    def remove_client(self, client: Client, cause: str, *, tell: bool = False) -> None:
+        """End everything of one client."""
+        sa = self.newest_ike_sa(client)
+        if tell and sa is not None:
+            for child in client.children:
+                self.inform(sa, informational.delete_child(child.sa))
+        for child in tuple(client.children):
+            self.remove_child(client, child, cause)
+        for cookies in tuple(client.phase1):
+            self.remove_ike_sa(self.ike_sas[cookies], cause, tell=tell)
+
+    def _forget_if_empty(self, client: Client, cause: str) -> None:
+        if not client.phase1 and not client.children:
+            self.clients.remove(client)
+            self.emit(ClientDown(client.id, client.mark, cause))
+
+    def move(self, client: Client, path: Path) -> None:
+        """The client's NAT has given it another address or port: SAs of both kinds follow."""
+        if path == client.path:
+            return
+        self.clients.move(client, path)
+        for cookies in client.phase1:
+            self.ike_sas[cookies].path = path
+        for child in client.children:
+            if child.sa.encapsulated:
+                moved = replace(child.sa, path=path)
+                self.emit(MoveChild(child.sa, moved))
+                child.sa = moved

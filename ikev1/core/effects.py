@@ -1,0 +1,223 @@
+"""What the responder engine asks of its host, and what it tells: frozen values, no behaviour.
+
+A value with a `ticket` is a question; the host answers with `Responder.complete(ticket, result,
+now)`. The others are to be carried out, or to be logged, in the order given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ikev1.wire.enums import NotifyType
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The two UDP endpoints of a datagram; `encapsulated` marks the NAT-T socket (RFC 3948)."""
+
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    encapsulated: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.remote}:{self.remote_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EspSuite:
+    """The algorithms of an ESP SA by the names of `xfrm.algorithms`; `integrity` None for AEAD."""
+
+    encryption: str
+    encryption_bits: int
+    integrity: str | None
+    label: str
+    """As configured and shown to people, "aes256-sha1"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSa:
+    """A pair of ESP SAs (RFC 2409 section 5.5), all that the kernel needs to carry it."""
+
+    client: str
+    """Identifier of the client in logs and status."""
+    mark: int
+    inbound_spi: int
+    outbound_spi: int
+    path: Path
+    encapsulated: bool
+    """ESP in UDP with the ports of `path` (RFC 3948)."""
+    suite: EspSuite
+    client_port: int
+    """UDP port in IDci; 0 is any."""
+    lifetime: int
+    """Seconds, as the client asked for and the gateway enforces."""
+    kilobytes: int | None
+    pfs_group: int | None
+    inbound_encryption_key: bytes = field(repr=False)
+    inbound_integrity_key: bytes = field(repr=False)
+    outbound_encryption_key: bytes = field(repr=False)
+    outbound_integrity_key: bytes = field(repr=False)
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeDh:
+    """Make our key pair and the shared secret; the result is a `DhResult` or `DhError`."""
+
+    ticket: int
+    group: int
+    peer_public: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallInbound:
+    """Put the inbound SA into the kernel; the result is `Installed` or `InstallFailed`."""
+
+    ticket: int
+    child: ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOutbound:
+    """Put the outbound SA into the kernel and take the outbound SAs of `replaces` out of it."""
+
+    ticket: int
+    child: ChildSa
+    replaces: tuple[ChildSa, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The SA is in the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFailed:
+    """The kernel refused; nothing of this request is left in it."""
+
+    reason: str
+
+
+# --- to be carried out ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put this datagram on the wire as it is (the non-ESP marker is in it)."""
+
+    path: Path
+    datagram: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveChild:
+    """Take both SAs of this child out of the kernel, whichever of them are there."""
+
+    child: ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChild:
+    """The client's NAT gave it another address or port: the kernel's SAs follow."""
+
+    old: ChildSa
+    new: ChildSa
+
+
+# --- told ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSaUp:
+    """A Phase 1 is established."""
+
+    client: str
+    path: Path
+    connection: str
+    identity: str
+    suite: str
+    nat: str
+    """Who is behind a NAT: "none", "client", "server" or "both"."""
+    lifetime: int
+    implementation: str
+    """What the client's vendor IDs say it is."""
+    duration: float
+    """Seconds from its first message."""
+    replaces: str | None
+    """The client identifier of the Phase 1 it renews, where it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSaDown:
+    """A Phase 1 has ended; its child SAs may live on."""
+
+    client: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildUp:
+    """Both SAs of a Quick Mode are in the kernel."""
+
+    child: ChildSa
+    rekeyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDown:
+    """A child SA has ended."""
+
+    child: ChildSa
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDown:
+    """Nothing of this client is left in the engine: its mark is free."""
+
+    client: str
+    mark: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An exchange failed: what happened, what was offered and allowed, and what to change."""
+
+    client: str
+    path: Path
+    exchange: str
+    cause: str
+    notify: NotifyType | None = None
+    remedy: str = ""
+    setting: str | None = None
+    """Key path in the configuration that decided, for the host to name its line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A datagram was ignored; `reason` is a counter's name."""
+
+    path: Path
+    reason: str
+
+
+Effect = (
+    ComputeDh
+    | InstallInbound
+    | InstallOutbound
+    | Send
+    | RemoveChild
+    | MoveChild
+    | IkeSaUp
+    | IkeSaDown
+    | ChildUp
+    | ChildDown
+    | ClientDown
+    | Refused
+    | Dropped
+)

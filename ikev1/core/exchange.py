@@ -1,0 +1,79 @@
+"""An exchange as a script: a generator that reads top to bottom like the diagrams of RFC 2409.
+
+A script yields what it waits for, and is resumed with it:
+
+    message = yield Await(reply)          # send the reply, wait for the peer's next message
+    result = yield ComputeDh(...)         # ask the host, wait for its answer
+
+It ends by returning its last reply, or None, and fails by raising ExchangeError or ProtocolError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from ikev1.core.credentials import Credentials
+from ikev1.core.effects import ComputeDh, InstallInbound, InstallOutbound, Path
+from ikev1.core.proposals import EspPolicy, IkePolicy
+from ikev1.wire.header import Header
+from ikev1.wire.message import Payloads
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message: its header, what follows it, and the payloads where they are in clear."""
+
+    header: Header
+    body: bytes
+    path: Path
+    payloads: Payloads | None
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Send `reply` and wait for the peer's next message.
+
+    `encrypted` says whether that message is; one that is not as it should be is dropped.
+    `insist` sends the reply again until it comes: for Quick Mode, whose last message nobody else
+    would repeat.
+    """
+
+    reply: bytes
+    encrypted: bool = True
+    insist: bool = False
+
+
+Question = ComputeDh | InstallInbound | InstallOutbound
+Script = Generator[Await | Question, Any, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator decides about IKE; times are seconds."""
+
+    ike: IkePolicy
+    esp: EspPolicy
+    credentials: Credentials
+    half_open_limit: int = 2000
+    """Phase 1 exchanges under way at once. Some 3 kB each."""
+    half_open_per_address: int = 64
+    """The same for one source address: dozens of clients may share a NAT."""
+    half_open_lifetime: float = 30.0
+    """A client that has not finished Phase 1 by then has given up (racoon: 5 tries of 2 s)."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One running or just finished script, and what it needs to answer a repeated request."""
+
+    script: Script
+    message_id: int
+    request: bytes = b""
+    """Digest of the last request that was accepted."""
+    reply: bytes | None = None
+    awaits: Await | None = None
+    """What the script waits for; None while it waits for the host, and after its end."""
+    replies: int = 0
+    insisted: int = 0

@@ -1,0 +1,69 @@
+"""Identities of RFC 2407 section 4.6.2: how they are shown, and how they are matched."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ikev1.core.errors import ExchangeError
+from ikev1.core.natt import packed
+from ikev1.wire.enums import IdType, NotifyType
+from ikev1.wire.payloads import Identification
+
+MAX_SHOWN = 120
+"""Characters of an identity in logs and status; the peer chooses its length."""
+
+_ADDRESS_SIZES: dict[int, int] = {
+    IdType.IPV4_ADDR: 4,
+    IdType.IPV4_ADDR_SUBNET: 8,
+    IdType.IPV4_ADDR_RANGE: 8,
+    IdType.IPV6_ADDR: 16,
+    IdType.IPV6_ADDR_SUBNET: 32,
+    IdType.IPV6_ADDR_RANGE: 32,
+}
+
+
+def check(identity: Identification) -> None:
+    """Refuse an identity whose data does not fit its type (RFC 2407 section 4.6.2)."""
+    size = _ADDRESS_SIZES.get(identity.id_type)
+    if size is not None and len(identity.data) != size:
+        raise ExchangeError(
+            f"identity {identity.id_type} of {len(identity.data)} bytes, not {size}",
+            NotifyType.INVALID_ID_INFORMATION,
+        )
+
+
+def show(identity: Identification) -> str:
+    """The identity for people: an address, "@fqdn", "user@fqdn", or hex where it is not text."""
+    data = identity.data
+    size = _ADDRESS_SIZES.get(identity.id_type)
+    if size is not None and len(data) == size:
+        if identity.id_type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):
+            return str(ipaddress.ip_address(data))
+        half = size // 2
+        first = ipaddress.ip_address(data[:half])
+        second = ipaddress.ip_address(data[half:])
+        ranged = identity.id_type in (IdType.IPV4_ADDR_RANGE, IdType.IPV6_ADDR_RANGE)
+        return f"{first}-{second}" if ranged else f"{first}/{second}"
+    text = data.decode("ascii", "replace")
+    if identity.id_type == IdType.FQDN and text.isprintable() and text.isascii():
+        return f"@{text}"[:MAX_SHOWN]
+    if identity.id_type == IdType.USER_FQDN and text.isprintable() and text.isascii():
+        return text[:MAX_SHOWN]
+    if identity.id_type == IdType.KEY_ID and text.isprintable() and text.isascii():
+        return f"keyid:{text}"[:MAX_SHOWN]
+    return f"{identity.id_type}:{data.hex()}"[:MAX_SHOWN]
+
+
+def matches(identity: Identification, wanted: str) -> bool:
+    """Whether the peer's identity is the one that a preshared key is bound to.
+
+    `wanted` is an address, "@fqdn", "user@fqdn" or "keyid:text", as in the configuration.
+    """
+    return show(identity).lower() == wanted.lower()
+
+
+def of_address(address: str) -> Identification:
+    """Our own identity: the address the client dialled, which is what racoon insists on."""
+    data = packed(address)
+    kind = IdType.IPV4_ADDR if len(data) == 4 else IdType.IPV6_ADDR
+    return Identification(id_type=kind, protocol=0, port=0, data=data)

@@ -1,0 +1,172 @@
+"""A Phase 1 SA: its keys, and the protection of the messages under it (RFC 2409 sections 4, 5)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ikev1.core.effects import Path
+from ikev1.core.exchange import Exchange
+from ikev1.core.natt import NatSituation, Variant
+from ikev1.core.proposals import IkeChoice
+from ikev1.core.quirks import UNKNOWN, Implementation
+from ikev1.crypto import keymat
+from ikev1.crypto.cipher import CipherError, decrypt, encrypt
+from ikev1.errors import ProtocolError
+from ikev1.wire.enums import ExchangeType, Flag, NotifyType
+from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
+from ikev1.wire.message import Payloads, build_message, build_payloads, parse_payloads
+from ikev1.wire.payloads import Hash, Identification, Payload
+
+REMEMBERED_MESSAGE_IDS = 16_384
+"""Message IDs kept against replay: a DPD probe each 10 s for two days."""
+
+
+@dataclass(slots=True)
+class IkeSa:
+    """One Phase 1 SA as responder, from its first message to its end."""
+
+    cookies: bytes
+    """Initiator cookie | responder cookie, the SA's key."""
+    path: Path
+    client: str
+    """The client's identifier in logs: that of the lineage, once it is known."""
+    created: float
+    origin: tuple[bytes, str, int]
+    """Initiator cookie, remote address and port of message 1: its key while half open."""
+    main_mode: Exchange | None = None
+    established: bool = False
+    expires: float = 0.0
+    choice: IkeChoice | None = None
+    variant: Variant | None = None
+    nat: NatSituation = field(default_factory=NatSituation)
+    implementation: Implementation = UNKNOWN
+    keys: keymat.Phase1Keys | None = None
+    last_block: bytes = b""
+    """Last CBC block of Phase 1, which every Phase 2 IV starts from."""
+    identity: Identification | None = None
+    connection: str = ""
+    exchanges: dict[int, Exchange] = field(default_factory=dict)
+    """Phase 2 exchanges under way or just done, by message ID."""
+    seen: dict[int, None] = field(default_factory=dict)
+    """Message IDs used, oldest first: RFC 2409 section 5.5 lets none be used twice."""
+
+    @property
+    def initiator_cookie(self) -> bytes:
+        """CKY-I."""
+        return self.cookies[:8]
+
+    @property
+    def responder_cookie(self) -> bytes:
+        """CKY-R."""
+        return self.cookies[8:]
+
+    @property
+    def hash(self) -> int:
+        """The negotiated hash, which is the PRF too."""
+        assert self.choice is not None
+        return self.choice.hash
+
+    def remember(self, message_id: int) -> None:
+        """Note that a message ID has been used."""
+        self.seen[message_id] = None
+        if len(self.seen) > REMEMBERED_MESSAGE_IDS:
+            del self.seen[next(iter(self.seen))]
+
+    def clear(
+        self, exchange: ExchangeType, values: Sequence[Payload], message_id: int = 0
+    ) -> bytes:
+        """An unprotected message."""
+        return build_message(self.cookies, exchange, message_id, values)
+
+    def seal(
+        self,
+        exchange: ExchangeType,
+        message_id: int,
+        values: Sequence[Payload],
+        iv: bytes,
+    ) -> tuple[bytes, bytes]:
+        """An encrypted message, and the next IV of its exchange."""
+        assert self.choice is not None
+        assert self.keys is not None
+        first, body = build_payloads(values)
+        sealed, next_iv = encrypt(self.choice.encryption, self.keys.cipher_key, iv, body)
+        header = Header(
+            initiator_cookie=self.initiator_cookie,
+            responder_cookie=self.responder_cookie,
+            next_payload=first,
+            version=VERSION_1_0,
+            exchange_type=exchange,
+            flags=Flag.ENCRYPTION,
+            message_id=message_id,
+            length=HEADER_LENGTH + len(sealed),
+        )
+        return build_header(header) + sealed, next_iv
+
+    def seal_hashed(
+        self,
+        exchange: ExchangeType,
+        message_id: int,
+        values: Sequence[Payload],
+        iv: bytes,
+        nonce: bytes = b"",
+    ) -> tuple[bytes, bytes]:
+        """An encrypted message that begins with HASH(1), or HASH(2) where `nonce` is Ni_b."""
+        assert self.keys is not None
+        _, rest = build_payloads(values)
+        digest = keymat.hash_2(self.hash, self.keys.skeyid_a, message_id, nonce, rest)
+        return self.seal(exchange, message_id, (Hash(digest), *values), iv)
+
+    def open(self, header: Header, body: bytes, iv: bytes) -> tuple[Payloads, bytes]:
+        """Decrypt and parse; returns the next IV as well. Raises ProtocolError."""
+        assert self.choice is not None
+        assert self.keys is not None
+        return open_with(self.choice.encryption, self.keys, header, body, iv)
+
+    def open_hashed(self, header: Header, body: bytes) -> tuple[Payloads, bytes]:
+        """Open the first message of a Phase 2 or Informational exchange and verify HASH(1).
+
+        Nothing in the message may be believed before that: raises ProtocolError.
+        """
+        assert self.keys is not None
+        payloads, next_iv = self.open(header, body, self.phase2_iv(header.message_id))
+        expected = keymat.hash_1(
+            self.hash, self.keys.skeyid_a, header.message_id, payloads.raw_after_first()
+        )
+        check_hash(payloads, expected)
+        return payloads, next_iv
+
+    def phase2_iv(self, message_id: int) -> bytes:
+        """RFC 2409 appendix B: the IV of a Phase 2 exchange."""
+        return keymat.phase2_iv(self.hash, self.last_block, message_id, len(self.last_block))
+
+
+def open_with(
+    algorithm: int, keys: keymat.Phase1Keys, header: Header, body: bytes, iv: bytes
+) -> tuple[Payloads, bytes]:
+    """Decrypt and parse a message; returns the next IV as well. Raises ProtocolError."""
+    try:
+        plain, next_iv = decrypt(algorithm, keys.cipher_key, iv, body)
+    except CipherError as error:
+        raise ProtocolError(
+            str(error), offset=HEADER_LENGTH, notify=NotifyType.PAYLOAD_MALFORMED
+        ) from error
+    return parse_payloads(header.next_payload, plain, encrypted=True), next_iv
+
+
+def check_hash(payloads: Payloads, expected: bytes) -> None:
+    """Compare HASH, which must be the first payload (RFC 2409 section 5.5), in constant time."""
+    first = payloads.values[0]
+    if not isinstance(first, Hash):
+        raise ProtocolError(
+            "the message does not begin with HASH",
+            offset=HEADER_LENGTH,
+            notify=NotifyType.INVALID_HASH_INFORMATION,
+        )
+    if not hmac.compare_digest(first.data, expected):
+        raise ProtocolError(
+            "HASH does not verify",
+            offset=HEADER_LENGTH,
+            notify=NotifyType.INVALID_HASH_INFORMATION,
+        )

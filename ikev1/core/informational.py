@@ -1,0 +1,47 @@
+"""Informational exchanges: Delete, notifications, dead peer detection.
+
+RFC 2409 section 5.7, RFC 2408 sections 3.14 and 3.15, RFC 3706.
+"""
+
+from __future__ import annotations
+
+from ikev1.core.effects import ChildSa
+from ikev1.core.ike_sa import IkeSa
+from ikev1.core.proposals import DOI_IPSEC
+from ikev1.wire.enums import ExchangeType, NotifyType, ProtocolId
+from ikev1.wire.payloads import Delete, Notification, Payload
+
+
+def make(sa: IkeSa, message_id: int, values: tuple[Payload, ...]) -> bytes:
+    """A protected Informational message."""
+    datagram, _ = sa.seal_hashed(
+        ExchangeType.INFORMATIONAL, message_id, values, sa.phase2_iv(message_id)
+    )
+    return datagram
+
+
+def delete_ike_sa(sa: IkeSa) -> Delete:
+    """The Delete for this Phase 1 SA, whose SPI is its cookie pair."""
+    return Delete(doi=DOI_IPSEC, protocol_id=ProtocolId.ISAKMP, spis=(sa.cookies,))
+
+
+def delete_child(child: ChildSa) -> Delete:
+    """The Delete for a child SA: the SPI is that of our inbound SA, which the client sends to."""
+    return Delete(
+        doi=DOI_IPSEC,
+        protocol_id=ProtocolId.ESP,
+        spis=(child.inbound_spi.to_bytes(4, "big"),),
+    )
+
+
+def answer_to_probe(sa: IkeSa, probe: Notification) -> Notification | None:
+    """R-U-THERE-ACK for an R-U-THERE about this SA (RFC 3706 section 5.3), else None."""
+    if probe.notify_type != NotifyType.R_U_THERE or probe.spi != sa.cookies:
+        return None
+    return Notification(
+        doi=DOI_IPSEC,
+        protocol_id=ProtocolId.ISAKMP,
+        notify_type=NotifyType.R_U_THERE_ACK,
+        spi=sa.cookies,
+        data=probe.data,
+    )

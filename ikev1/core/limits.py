@@ -1,0 +1,22 @@
+"""Bounds on what peers that have proved nothing can make the gateway do."""
+
+from __future__ import annotations
+
+
+class TokenBucket:
+    """So many events a second on the long run, and so many at once."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._last = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one more event is within the bound at `now`, in seconds."""
+        self._tokens = min(self._burst, self._tokens + (now - self._last) * self._rate)
+        self._last = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

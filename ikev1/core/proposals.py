@@ -1,0 +1,372 @@
+"""Choosing a transform: what the initiator offers against what the gateway's policy allows.
+
+RFC 2409 appendix A (Phase 1 attributes), RFC 2407 section 4.5 (Phase 2 attributes). The first
+acceptable transform in the initiator's order wins, and is answered exactly as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ikev1.core.effects import EspSuite
+from ikev1.core.errors import ExchangeError
+from ikev1.wire.enums import (
+    AuthAlgorithm,
+    AuthMethod,
+    EncapsulationMode,
+    EncryptionAlgorithm,
+    EspTransform,
+    Group,
+    HashAlgorithm,
+    IkeAttribute,
+    IpsecAttribute,
+    LifeType,
+    NotifyType,
+    ProtocolId,
+)
+from ikev1.wire.sa import Attribute, Proposal, SaPayload, Transform
+
+DEFAULT_LIFETIME = 28_800
+"""Seconds where the initiator names none (RFC 2407 section 4.5)."""
+
+MAX_ENFORCED_LIFETIME = 7 * 86_400
+"""Seconds. A peer may ask for 2**64; an SA that outlives a week protects nothing any more."""
+
+DOI_IPSEC = 1
+"""RFC 2407 section 4.2."""
+
+IKE_ENCRYPTION: dict[tuple[int, int], str] = {
+    (EncryptionAlgorithm.AES_CBC, 256): "aes256",
+    (EncryptionAlgorithm.AES_CBC, 192): "aes192",
+    (EncryptionAlgorithm.AES_CBC, 128): "aes128",
+    (EncryptionAlgorithm.TRIPLE_DES_CBC, 0): "3des",
+}
+IKE_HASH: dict[int, str] = {
+    HashAlgorithm.MD5: "md5",
+    HashAlgorithm.SHA1: "sha1",
+    HashAlgorithm.SHA2_256: "sha256",
+    HashAlgorithm.SHA2_384: "sha384",
+    HashAlgorithm.SHA2_512: "sha512",
+}
+IKE_GROUP: dict[int, str] = {
+    Group.MODP_1024: "modp1024",
+    Group.MODP_1536: "modp1536",
+    Group.MODP_2048: "modp2048",
+    Group.MODP_3072: "modp3072",
+    Group.MODP_4096: "modp4096",
+    Group.MODP_8192: "modp8192",
+    Group.ECP_256: "ecp256",
+    Group.ECP_384: "ecp384",
+    Group.ECP_521: "ecp521",
+}
+ESP_ENCRYPTION: dict[tuple[int, int], tuple[str, str]] = {
+    (EspTransform.AES_CBC, 256): ("aes256", "aes-cbc"),
+    (EspTransform.AES_CBC, 192): ("aes192", "aes-cbc"),
+    (EspTransform.AES_CBC, 128): ("aes128", "aes-cbc"),
+    (EspTransform.TRIPLE_DES, 0): ("3des", "3des-cbc"),
+    (EspTransform.AES_GCM_16, 256): ("aes256gcm16", "aes-gcm-16"),
+    (EspTransform.AES_GCM_16, 192): ("aes192gcm16", "aes-gcm-16"),
+    (EspTransform.AES_GCM_16, 128): ("aes128gcm16", "aes-gcm-16"),
+}
+ESP_INTEGRITY: dict[int, tuple[str, str]] = {
+    AuthAlgorithm.HMAC_MD5: ("md5", "hmac-md5-96"),
+    AuthAlgorithm.HMAC_SHA1: ("sha1", "hmac-sha1-96"),
+    AuthAlgorithm.HMAC_SHA2_256: ("sha256", "hmac-sha2-256-128"),
+    AuthAlgorithm.HMAC_SHA2_384: ("sha384", "hmac-sha2-384-192"),
+    AuthAlgorithm.HMAC_SHA2_512: ("sha512", "hmac-sha2-512-256"),
+}
+TRIPLE_DES_BITS = 192
+AES_DEFAULT_BITS = 128
+"""RFC 3602 section 5.3: AES without a key length attribute is AES-128."""
+
+UDP_ENCAPSULATION = frozenset(
+    {EncapsulationMode.UDP_TRANSPORT, EncapsulationMode.UDP_TRANSPORT_DRAFT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IkePolicy:
+    """What Phase 1 allows, by the names of the configuration."""
+
+    encryption: frozenset[str]
+    hashes: frozenset[str]
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EspPolicy:
+    """What Phase 2 allows, by the names of the configuration."""
+
+    encryption: frozenset[str]
+    integrity: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IkeChoice:
+    """The accepted Phase 1 transform."""
+
+    proposal: Proposal
+    transform: Transform
+    encryption: EncryptionAlgorithm
+    key_bits: int
+    hash: HashAlgorithm
+    group: int
+    lifetime: int
+    """Seconds."""
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class EspChoice:
+    """The accepted Phase 2 transform."""
+
+    proposal: Proposal
+    transform: Transform
+    suite: EspSuite
+    group: int | None
+    """PFS group, where the initiator asks for one."""
+    encapsulated: bool
+    lifetime: int
+    kilobytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mismatch:
+    """Why one transform is not acceptable: the fewer `faults`, the nearer it came."""
+
+    label: str
+    faults: tuple[tuple[str, str], ...]
+    """Pairs of configuration key and the value that it lacks; key "" where no setting helps."""
+
+
+def _attributes(transform: Transform) -> dict[int, Attribute]:
+    """The attributes by type, the first of each; lifetimes are read apart, in order."""
+    by_type: dict[int, Attribute] = {}
+    for attribute in transform.attributes:
+        by_type.setdefault(attribute.type, attribute)
+    return by_type
+
+
+def _number(attributes: dict[int, Attribute], kind: int, default: int = 0) -> int:
+    found = attributes.get(kind)
+    return default if found is None else found.number
+
+
+def _lifetimes(transform: Transform, life_type: int, duration: int) -> dict[int, int]:
+    """Life durations by life type: each duration belongs to the life type before it."""
+    lifetimes: dict[int, int] = {}
+    current = 0
+    for attribute in transform.attributes:
+        if attribute.type == life_type:
+            current = attribute.number
+        elif attribute.type == duration and current:
+            lifetimes[current] = attribute.number
+            current = 0
+    return lifetimes
+
+
+def _enforced(lifetime: int | None) -> int:
+    """Seconds that the gateway keeps the SA: what was asked, within reason; 0 means unsaid."""
+    return min(lifetime or DEFAULT_LIFETIME, MAX_ENFORCED_LIFETIME)
+
+
+def choose_ike(
+    sa: SaPayload, policy: IkePolicy, methods: Iterable[int] = (AuthMethod.PRE_SHARED_KEY,)
+) -> IkeChoice:
+    """The first transform of a Phase 1 SA payload that the policy allows.
+
+    Raises ExchangeError NO-PROPOSAL-CHOSEN saying what was offered and what would have to change.
+    """
+    allowed_methods = frozenset(methods)
+    misses: list[_Mismatch] = []
+    for proposal in sa.proposals:
+        if proposal.protocol_id != ProtocolId.ISAKMP:
+            continue
+        for transform in proposal.transforms:
+            outcome = _match_ike(proposal, transform, policy, allowed_methods)
+            if isinstance(outcome, IkeChoice):
+                return outcome
+            misses.append(outcome)
+    raise _refusal("Phase 1", misses)
+
+
+def _match_ike(
+    proposal: Proposal, transform: Transform, policy: IkePolicy, methods: frozenset[int]
+) -> IkeChoice | _Mismatch:
+    attributes = _attributes(transform)
+    encryption = EncryptionAlgorithm(_number(attributes, IkeAttribute.ENCRYPTION_ALGORITHM))
+    hash_algorithm = HashAlgorithm(_number(attributes, IkeAttribute.HASH_ALGORITHM))
+    method = AuthMethod(_number(attributes, IkeAttribute.AUTH_METHOD))
+    group = Group(_number(attributes, IkeAttribute.GROUP_DESCRIPTION))
+    bits = _number(attributes, IkeAttribute.KEY_LENGTH)
+    if encryption == EncryptionAlgorithm.AES_CBC and IkeAttribute.KEY_LENGTH not in attributes:
+        bits = AES_DEFAULT_BITS
+    encryption_name = IKE_ENCRYPTION.get((encryption, bits))
+    hash_name = IKE_HASH.get(hash_algorithm)
+    group_name = IKE_GROUP.get(group)
+    label = "-".join(
+        (
+            encryption_name or _unnamed(encryption, bits),
+            hash_name or str(hash_algorithm),
+            group_name or str(group),
+        )
+    )
+    faults: list[tuple[str, str]] = []
+    if encryption_name not in policy.encryption:
+        faults.append(("ike.encryption" if encryption_name else "", encryption_name or label))
+    if hash_name not in policy.hashes:
+        faults.append(("ike.hash" if hash_name else "", hash_name or label))
+    if group_name not in policy.groups:
+        faults.append(("ike.groups" if group_name else "", group_name or label))
+    if method not in methods:
+        faults.append(("", f"authentication {method}"))
+        label = f"{label} ({method})"
+    if faults:
+        return _Mismatch(label, tuple(faults))
+    lifetimes = _lifetimes(transform, IkeAttribute.LIFE_TYPE, IkeAttribute.LIFE_DURATION)
+    return IkeChoice(
+        proposal=proposal,
+        transform=transform,
+        encryption=encryption,
+        key_bits=bits or TRIPLE_DES_BITS,
+        hash=hash_algorithm,
+        group=group,
+        lifetime=_enforced(lifetimes.get(LifeType.SECONDS)),
+        label=label,
+    )
+
+
+def choose_esp(
+    sa: SaPayload, policy: EspPolicy, *, behind_nat: bool, avoid_sha256: bool = False
+) -> EspChoice:
+    """The first ESP transform of a Quick Mode SA payload that the policy allows.
+
+    `behind_nat` decides which encapsulation modes fit. `avoid_sha256` puts HMAC-SHA2-256 last, for
+    clients that are known to truncate it wrongly. Proposals that combine ESP with AH or IPCOMP
+    under one number (RFC 2408 section 4.2) are not acceptable. Raises ExchangeError.
+    """
+    misses: list[_Mismatch] = []
+    choices: list[EspChoice] = []
+    numbers = [proposal.number for proposal in sa.proposals]
+    for proposal in sa.proposals:
+        if numbers.count(proposal.number) > 1:
+            misses.append(_Mismatch(f"{proposal.protocol_id} in a bundle", (("", "bundle"),)))
+            continue
+        if proposal.protocol_id != ProtocolId.ESP or len(proposal.spi) != 4:
+            misses.append(_Mismatch(str(proposal.protocol_id), (("", "not ESP"),)))
+            continue
+        for transform in proposal.transforms:
+            outcome = _match_esp(proposal, transform, policy, behind_nat)
+            if isinstance(outcome, _Mismatch):
+                misses.append(outcome)
+            elif not (avoid_sha256 and outcome.suite.integrity == "hmac-sha2-256-128"):
+                return outcome
+            else:
+                choices.append(outcome)
+    if choices:
+        return choices[0]
+    raise _refusal("Phase 2", misses)
+
+
+def _match_esp(
+    proposal: Proposal, transform: Transform, policy: EspPolicy, behind_nat: bool
+) -> EspChoice | _Mismatch:
+    attributes = _attributes(transform)
+    cipher = EspTransform(transform.transform_id)
+    bits = _number(attributes, IpsecAttribute.KEY_LENGTH)
+    if cipher == EspTransform.AES_CBC and IpsecAttribute.KEY_LENGTH not in attributes:
+        bits = AES_DEFAULT_BITS
+    encryption = ESP_ENCRYPTION.get((cipher, bits))
+    aead = encryption is not None and encryption[1] == "aes-gcm-16"
+    auth = AuthAlgorithm(_number(attributes, IpsecAttribute.AUTH_ALGORITHM))
+    integrity = ESP_INTEGRITY.get(auth)
+    mode = EncapsulationMode(_number(attributes, IpsecAttribute.ENCAPSULATION_MODE))
+    group = Group(_number(attributes, IpsecAttribute.GROUP_DESCRIPTION))
+
+    encryption_name = encryption[0] if encryption else _unnamed(cipher, bits)
+    integrity_name = "" if aead else (integrity[0] if integrity else str(auth))
+    label = f"{encryption_name}-{integrity_name}" if integrity_name else encryption_name
+    faults: list[tuple[str, str]] = []
+    if encryption_name not in policy.encryption:
+        faults.append(("esp.encryption" if encryption else "", encryption_name))
+    if aead and IpsecAttribute.AUTH_ALGORITHM in attributes:
+        # An AEAD brings its own integrity; a second algorithm beside it is an error (RFC 4106).
+        faults.append(("", f"{encryption_name} together with {auth}"))
+    if not aead and integrity_name not in policy.integrity:
+        faults.append(("esp.integrity" if integrity else "", integrity_name))
+    if group and group not in IKE_GROUP:
+        faults.append(("", f"PFS {group}"))
+    wanted = UDP_ENCAPSULATION if behind_nat else frozenset({EncapsulationMode.TRANSPORT})
+    if mode not in wanted:
+        situation = "behind a NAT" if behind_nat else "with no NAT between"
+        faults.append(("", f"encapsulation {mode} {situation}"))
+    if faults:
+        return _Mismatch(label, tuple(faults))
+    assert encryption is not None
+    lifetimes = _lifetimes(transform, IpsecAttribute.LIFE_TYPE, IpsecAttribute.LIFE_DURATION)
+    return EspChoice(
+        proposal=proposal,
+        transform=transform,
+        suite=EspSuite(
+            encryption=encryption[1],
+            encryption_bits=bits or TRIPLE_DES_BITS,
+            integrity=None if aead or integrity is None else integrity[1],
+            label=label,
+        ),
+        group=group or None,
+        encapsulated=mode in UDP_ENCAPSULATION,
+        lifetime=_enforced(lifetimes.get(LifeType.SECONDS)),
+        kilobytes=lifetimes.get(LifeType.KILOBYTES),
+    )
+
+
+def _unnamed(algorithm: EncryptionAlgorithm | EspTransform, bits: int) -> str:
+    return f"{algorithm}/{bits}" if bits else str(algorithm)
+
+
+def _refusal(phase: str, misses: list[_Mismatch]) -> ExchangeError:
+    """Say what was offered, and the smallest change of the configuration that lets it in."""
+    if not misses:
+        return ExchangeError(
+            f"{phase}: the peer offered no proposal at all",
+            NotifyType.NO_PROPOSAL_CHOSEN,
+        )
+    offered = ", ".join(dict.fromkeys(miss.label for miss in misses))
+    helped = [miss for miss in misses if all(setting for setting, _ in miss.faults)]
+    if not helped:
+        why = ", ".join(
+            dict.fromkeys(value for miss in misses for key, value in miss.faults if not key)
+        )
+        return ExchangeError(
+            f"{phase}: no offered proposal is possible here ({why}); offered: {offered}",
+            NotifyType.NO_PROPOSAL_CHOSEN,
+            remedy="change the client's settings: no setting of this gateway allows what it offers",
+        )
+    nearest = min(helped, key=lambda miss: len(miss.faults))
+    missing = " and ".join(f'"{value}" to {setting}' for setting, value in nearest.faults)
+    return ExchangeError(
+        f"{phase}: no offered proposal is allowed; offered: {offered}",
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        remedy=f"to accept {nearest.label}, add {missing}",
+        setting=nearest.faults[0][0],
+    )
+
+
+def answer(sa: SaPayload, proposal: Proposal, transform: Transform, spi: bytes) -> SaPayload:
+    """The SA payload of the reply: the one proposal and transform, as the initiator wrote them.
+
+    The numbers stay the offered ones: Apple's racoon compares them.
+    """
+    return SaPayload(
+        doi=sa.doi,
+        situation=sa.situation,
+        proposals=(
+            Proposal(
+                number=proposal.number,
+                protocol_id=proposal.protocol_id,
+                spi=spi,
+                transforms=(transform,),
+            ),
+        ),
+    )
