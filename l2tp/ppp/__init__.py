@@ -1,0 +1,1 @@
+"""PPP: LCP, authentication and IPCP, sans-IO."""

@@ -1,0 +1,1 @@
+"""Bytes of L2TP and PPP and the values they stand for."""
