@@ -1,0 +1,47 @@
+# Everything starts from here; see README.md. Python lives in .venv, Debian packages are installed
+# where they are missing and we are root, and named where we are not.
+
+PYTHON ?= /usr/bin/python3
+BIN := .venv/bin
+IN_KERNEL := $(BIN)/python -m interop.kernel
+
+# What `make check` needs is Python alone. The rest is for the lab: a kernel, its tools, real peers.
+LAB_PACKAGES := iproute2 iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
+	libcharon-extra-plugins libstrongswan-standard-plugins ppp strongswan-charon \
+	strongswan-swanctl xl2tpd
+
+.PHONY: run test check lint types unit kernel-tests bench packages clean
+
+run: .venv/installed packages
+	$(BIN)/python -m interop run roadwarrior
+
+test: .venv/installed packages lint types
+	$(BIN)/python -m interop.test
+
+# Lint, types, unit and property tests: no root, no kernel, under a minute.
+check: .venv/installed lint types unit
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+unit: .venv/installed
+	$(BIN)/pytest tests/arch tests/unit tests/property
+
+kernel-tests: .venv/installed packages
+	$(IN_KERNEL) -- $(BIN)/pytest tests/kernel
+
+packages:
+	@sh interop/install-packages.sh $(LAB_PACKAGES)
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh interop/install-packages.sh python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build lab *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
