@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cli.control import (
@@ -31,13 +32,13 @@ MAX_CONNECTIONS = 16
 """Open at once; more are turned away. An operator and a monitoring agent need two."""
 
 IDLE_TIMEOUT = 10.0
-"""Seconds to send the request, and again to take each further part of the answer."""
+"""Seconds to send the request, and again to take the answer. TimeoutError is an OSError."""
 
 SOCKET_MODE = 0o600
 """The socket is root's own. SO_PEERCRED is checked as well, in case somebody loosens this."""
 
 DIRECTORY_MODE = 0o755
-"""Others may see that the socket is there, so that ikectl can tell "not root" from "not running"."""
+"""Others may see that the socket is there: so ikectl can tell "not root" from "not running"."""
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -100,52 +101,50 @@ class ControlServer:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None:
-            return
+        assert task is not None
         self._connections.add(task)
+        # So that `drain` waits for the last byte, and not for most of them.
+        writer.transport.set_write_buffer_limits(high=0)
         try:
-            await self._serve(reader, writer)
-        except (OSError, TimeoutError):
-            # The other side went away or takes its answer too slowly: nobody is left to tell.
-            writer.transport.abort()
+            response = await self._respond(reader, writer.get_extra_info("socket"))
+            if response is not None:
+                await _send(writer, response)
         finally:
             self._connections.discard(task)
-            writer.close()
+            writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _permitted(writer.get_extra_info("socket")):
-            error = "only root, or the user that ikev1d runs as, may ask"
-            await _send(writer, ErrorResponse(ErrorCode.NOT_PERMITTED, error))
-            return
+    async def _respond(
+        self, reader: asyncio.StreamReader, connection: socket.socket
+    ) -> Response | None:
+        """The answer to what comes in on a connection; None where nobody waits for one."""
+        if not _permitted(connection):
+            text = "only root, or the user that ikev1d runs as, may ask"
+            return ErrorResponse(ErrorCode.NOT_PERMITTED, text)
         if len(self._connections) > MAX_CONNECTIONS:
-            error = f"{MAX_CONNECTIONS} requests are under way already"
-            await _send(writer, ErrorResponse(ErrorCode.BUSY, error))
-            return
+            text = f"{MAX_CONNECTIONS} requests are under way already"
+            return ErrorResponse(ErrorCode.BUSY, text)
         try:
             async with asyncio.timeout(IDLE_TIMEOUT):
                 line = await reader.readuntil(b"\n")
-        except asyncio.IncompleteReadError:
-            return
-        except asyncio.LimitOverrunError:
-            error = f"a request has {MAX_REQUEST} bytes at most"
-            await _send(writer, ErrorResponse(ErrorCode.BAD_REQUEST, error))
-            return
-        await _send(writer, await self._respond(line))
-
-    async def _respond(self, line: bytes) -> Response:
-        try:
             request = parse_request(line)
+        except asyncio.LimitOverrunError:
+            text = f"a request has {MAX_REQUEST} bytes at most"
+            return ErrorResponse(ErrorCode.BAD_REQUEST, text)
         except UnknownRequestError as error:
             return ErrorResponse(ErrorCode.UNKNOWN_REQUEST, str(error))
         except ControlError as error:
             return ErrorResponse(ErrorCode.BAD_REQUEST, str(error))
+        except (asyncio.IncompleteReadError, OSError):
+            return None
         return await self._answer(request)
 
 
 async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
+    """Send the answer; a peer that went away or does not take it in time goes without."""
     writer.write(build_response(response))
-    async with asyncio.timeout(IDLE_TIMEOUT):
-        await writer.drain()
+    with suppress(OSError):
+        async with asyncio.timeout(IDLE_TIMEOUT):
+            await writer.drain()
 
 
 def _permitted(connection: socket.socket) -> bool:

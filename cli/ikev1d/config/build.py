@@ -1,0 +1,206 @@
+"""From the tables of the document to the configuration: what the texts mean, and what fits what."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+
+from cli.ikev1d.config import algorithms, schema
+from cli.ikev1d.config.check import Check
+from cli.ikev1d.config.model import AddressRange, Config, Esp, Gateway, Ike, L2tp, Marks, Ppp, Psk
+from cli.ikev1d.config.users import read_users
+from cli.ikev1d.logs import LogFormat, LogLevel
+
+LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+AUTH_PROTOCOLS = ("mschapv2", "chap-md5", "pap")
+PFS = ("if-asked",)
+
+MAX_SOCKET_PATH = 107
+"""Bytes of sun_path without its NUL (unix(7))."""
+
+MAX_SERVERS = 2
+"""RFC 1877 has a primary and a secondary server, of DNS and of NetBIOS names."""
+
+
+def build(document: schema.Document, check: Check) -> Config:
+    """Return the configuration that `document` means, with the warnings of `check`.
+
+    Raises ConfigError.
+    """
+    gateway = _gateway(check, document.gateway)
+    ppp = _ppp(check, document.ppp)
+    return Config(
+        source=check.source,
+        gateway=gateway,
+        ike=_ike(check, document.ike),
+        esp=_esp(check, document.esp),
+        psks=_psks(check, document.psk),
+        l2tp=_l2tp(check, document.l2tp),
+        ppp=ppp,
+        users=MappingProxyType(read_users(check, document, gateway, ppp)),
+        marks=_marks(check, document.marks),
+        warnings=tuple(check.warnings),
+    )
+
+
+def _gateway(check: Check, table: schema.GatewayTable) -> Gateway:
+    socket = Path(table.control_socket)
+    key = ("gateway", "control_socket")
+    if not socket.is_absolute() or len(bytes(socket)) > MAX_SOCKET_PATH:
+        raise check.error(key, f"not an absolute path of {MAX_SOCKET_PATH} bytes at most")
+    if table.listen and table.interfaces:
+        raise check.error(
+            ("gateway", "interfaces"),
+            "cannot stand beside gateway.listen",
+            remedy="choose the addresses or the interfaces",
+        )
+    return Gateway(
+        listen=check.each(("gateway", "listen"), table.listen, check.address),
+        interfaces=check.each(("gateway", "interfaces"), table.interfaces, check.interface),
+        name=table.name,
+        control_socket=socket,
+        log_format=check.choice(("gateway", "log_format"), table.log_format, LOG_FORMATS),
+        log_level=check.choice(("gateway", "log_level"), table.log_level, LOG_LEVELS),
+    )
+
+
+def _ike(check: Check, table: schema.IkeTable) -> Ike:
+    policy = check.policy(("ike", "policy"), table.policy)
+    if table.half_open_per_address > table.half_open_limit:
+        raise check.error(
+            ("ike", "half_open_per_address"), "is above half_open_limit, and so limits nothing"
+        )
+    if table.dpd_delay >= table.dpd_timeout:
+        raise check.error(
+            ("ike", "dpd_timeout"),
+            "is not above dpd_delay: a client would be gone before it is asked",
+        )
+    return Ike(
+        encryption=check.names(
+            ("ike", "encryption"),
+            table.encryption,
+            policy.ike_encryption,
+            algorithms.IKE_ENCRYPTION,
+        ),
+        hashes=check.names(("ike", "hash"), table.hash, policy.ike_hashes, algorithms.IKE_HASHES),
+        groups=check.names(
+            ("ike", "groups"), table.groups, policy.ike_groups, algorithms.IKE_GROUPS
+        ),
+        max_lifetime=table.max_lifetime,
+        half_open_limit=table.half_open_limit,
+        half_open_per_address=table.half_open_per_address,
+        half_open_timeout=table.half_open_timeout,
+        dpd_delay=table.dpd_delay,
+        dpd_timeout=table.dpd_timeout,
+    )
+
+
+def _esp(check: Check, table: schema.EspTable) -> Esp:
+    policy = check.policy(("esp", "policy"), table.policy)
+    check.choice(("esp", "pfs"), table.pfs, PFS)
+    return Esp(
+        encryption=check.names(
+            ("esp", "encryption"),
+            table.encryption,
+            policy.esp_encryption,
+            algorithms.ESP_ENCRYPTION,
+        ),
+        integrity=check.names(
+            ("esp", "integrity"),
+            table.integrity,
+            policy.esp_integrity,
+            algorithms.ESP_INTEGRITY,
+        ),
+        max_lifetime=table.max_lifetime,
+    )
+
+
+def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
+    if not tables:
+        raise check.error(
+            ("psk",),
+            "there is none, so no client can authenticate",
+            remedy='add a [[psk]] section with secret = "..." or secret_file = "..."',
+        )
+    return tuple(
+        Psk(
+            connection=table.connection,
+            secret=check.secret(("psk", index), table),
+            local=check.network(("psk", index, "local"), table.local),
+            remote=check.network(("psk", index, "remote"), table.remote),
+            identity=check.identity(("psk", index, "id"), table.id),
+            place=check.source.place(("psk", index)),
+        )
+        for index, table in enumerate(tables)
+    )
+
+
+def _l2tp(check: Check, table: schema.L2tpTable) -> L2tp:
+    secret = None
+    if table.secret is not None or table.secret_file is not None:
+        secret = check.secret(("l2tp",), table)
+    return L2tp(
+        host_name=table.host_name,
+        hello_interval=table.hello_interval,
+        receive_window=table.receive_window,
+        secret=secret,
+    )
+
+
+def _ppp(check: Check, table: schema.PppTable) -> Ppp:
+    proxy_arp: str | None = None
+    if table.proxy_arp is not False:
+        proxy_arp = check.interface(("ppp", "proxy_arp"), table.proxy_arp)
+    for name, servers in (("dns", table.dns), ("wins", table.wins)):
+        if len(servers) > MAX_SERVERS:
+            raise check.error(("ppp", name), f"PPP tells a client {MAX_SERVERS} servers at most")
+    local_address = check.address(("ppp", "local_address"), table.local_address)
+    return Ppp(
+        auth=check.names(("ppp", "auth"), table.auth, (), AUTH_PROTOCOLS),
+        pool=_pool(check, table, local_address),
+        local_address=local_address,
+        dns=check.each(("ppp", "dns"), table.dns, check.address),
+        wins=check.each(("ppp", "wins"), table.wins, check.address),
+        mtu=table.mtu,
+        echo_interval=table.echo_interval,
+        echo_failures=table.echo_failures,
+        proxy_arp=proxy_arp,
+    )
+
+
+def _pool(
+    check: Check, table: schema.PppTable, local_address: IPv4Address
+) -> tuple[AddressRange, ...]:
+    key = ("ppp", "pool")
+    pool = (
+        (check.address_range(key, table.pool),)
+        if isinstance(table.pool, str)
+        else check.each(key, table.pool, check.address_range)
+    )
+    for lower, upper in pairwise(sorted(pool, key=lambda part: part.first)):
+        if upper.first <= lower.last:
+            raise check.error(key, f"{lower} and {upper} overlap")
+    if sum(map(len, pool)) - any(local_address in part for part in pool) < 1:
+        raise check.error(key, "holds no address for a client")
+    return pool
+
+
+def _marks(check: Check, table: schema.MarksTable) -> Marks:
+    marks = Marks(table.base, table.mask)
+    run = marks.mask // (marks.mask & -marks.mask)
+    if run & (run + 1):
+        raise check.error(
+            ("marks", "mask"),
+            f"the bits of {marks.mask:#010x} are not one run",
+            allowed="adjoining bits, such as 0x7fff0000 or 0x00ffff00",
+        )
+    if marks.base & ~marks.mask:
+        raise check.error(
+            ("marks", "base"), f"{marks.base:#x} has bits outside of mask {marks.mask:#010x}"
+        )
+    if marks.count < 1:
+        raise check.error(("marks", "base"), "leaves no mark above it for a client")
+    return marks

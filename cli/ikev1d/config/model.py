@@ -1,0 +1,227 @@
+"""The configuration as the daemon uses it: checked, typed, unchangeable.
+
+All times are seconds. `place` says where an entry is written, for messages at run time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from cli.ikev1d.config.errors import Place
+from cli.ikev1d.config.secret import Secret
+from cli.ikev1d.config.source import Source, parse_key
+from cli.ikev1d.logs import LogFormat, LogLevel
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """The addresses from `first` to `last`, both included."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+    @classmethod
+    def parse(cls, text: str) -> AddressRange:
+        """Return the range of "192.168.1.128-192.168.1.254", "192.168.1.128/25" or an address.
+
+        A network stands for its hosts: without its first and last address where it has more than
+        two. Raises ValueError.
+        """
+        if "-" in text:
+            first, _, last = text.partition("-")
+            made = cls(IPv4Address(first.strip()), IPv4Address(last.strip()))
+            if made.first > made.last:
+                raise ValueError("the first address is above the last")
+            return made
+        network = IPv4Network(text)
+        spare = 1 if network.num_addresses > 2 else 0
+        return cls(network.network_address + spare, network.broadcast_address - spare)
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        return self.first <= address <= self.last
+
+    def __iter__(self) -> Iterator[IPv4Address]:
+        return map(IPv4Address, range(int(self.first), int(self.last) + 1))
+
+    def __len__(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The daemon itself."""
+
+    listen: tuple[IPv4Address, ...]
+    """Local addresses to serve; empty for all."""
+    interfaces: tuple[str, ...]
+    """Network interfaces whose addresses to serve; empty for all."""
+    name: str | None
+    """What the gateway calls itself to clients; None for the machine's host name."""
+    control_socket: Path
+    log_format: LogFormat
+    log_level: LogLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Ike:
+    """Phase 1."""
+
+    encryption: tuple[str, ...]
+    hashes: tuple[str, ...]
+    groups: tuple[str, ...]
+    max_lifetime: int
+    half_open_limit: int
+    half_open_per_address: int
+    half_open_timeout: int
+    dpd_delay: int
+    """Silence after which a client is asked whether it is there; 0 for never."""
+    dpd_timeout: int
+    """Silence after which a client is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Esp:
+    """Phase 2."""
+
+    encryption: tuple[str, ...]
+    integrity: tuple[str, ...]
+    max_lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Psk:
+    """A preshared key and whom it is for; None is anybody. Several may fit one client."""
+
+    connection: str
+    secret: Secret
+    local: IPv4Network | None
+    remote: IPv4Network | None
+    identity: str | None
+    """Phase 1 identity: an address, "@fqdn", "user@fqdn" or "keyid:text"."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class L2tp:
+    """Tunnels and sessions."""
+
+    host_name: str | None
+    """Host Name AVP; None for the gateway's name."""
+    hello_interval: int
+    receive_window: int
+    secret: Secret | None
+    """Of tunnel authentication (RFC 2661 section 5.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ppp:
+    """PPP in the sessions."""
+
+    auth: tuple[str, ...]
+    """Authentication protocols in the order in which they are asked for."""
+    pool: tuple[AddressRange, ...]
+    local_address: IPv4Address
+    """The gateway's end of every session. Never handed out, though the pool may contain it."""
+    dns: tuple[IPv4Address, ...]
+    wins: tuple[IPv4Address, ...]
+    mtu: int
+    """Bytes of an inner IP packet: our MRU, and the MTU of the client's interface."""
+    echo_interval: int
+    """Between LCP echo requests on a quiet session; 0 for none."""
+    echo_failures: int
+    """Unanswered echo requests in a row after which the session is dead."""
+    proxy_arp: str | None
+    """The interface of the office network on which to answer ARP for clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRule:
+    """Whether a user may have the addresses of a network."""
+
+    network: IPv4Network
+    permit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may log in."""
+
+    name: str
+    secret: Secret
+    address: IPv4Address | None
+    """The address that is always this user's; None for one of the pool."""
+    rules: tuple[AddressRule, ...]
+    """The first rule that covers an address decides; what none covers is refused."""
+    place: Place
+
+    def permits(self, address: IPv4Address) -> bool:
+        """Whether this user may be given `address`."""
+        for rule in self.rules:
+            if address in rule.network:
+                return rule.permit
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The packet marks that the gateway gives to clients.
+
+    They lie within `mask`, above `base`, one lowest bit of the mask apart. The other bits of a
+    packet's mark are the administrator's.
+    """
+
+    base: int
+    mask: int
+
+    @property
+    def count(self) -> int:
+        """How many clients have a mark."""
+        return (self.mask - self.base) // (self.mask & -self.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration."""
+
+    source: Source
+    gateway: Gateway
+    ike: Ike
+    esp: Esp
+    psks: tuple[Psk, ...]
+    """In the order of the file."""
+    l2tp: L2tp
+    ppp: Ppp
+    users: Mapping[str, User]
+    """By name."""
+    marks: Marks
+    warnings: tuple[str, ...]
+    """What works but is not right, each with its file, line and remedy. To be logged at start."""
+
+    @property
+    def path(self) -> Path:
+        """The file that it was loaded from."""
+        return self.source.path
+
+    def where(self, key: str) -> str:
+        """Where "ike.encryption" is set: "gateway.toml:12".
+
+        A key that the file leaves at its default is at its table's header, and without that at no
+        line of the file.
+        """
+        return str(self.source.place(parse_key(key)))
+
+
+ANY = IPv4Network("0.0.0.0/0")
+ANY_ADDRESS = (AddressRule(ANY, permit=True),)
+
+
+def only(address: IPv4Address) -> tuple[AddressRule, ...]:
+    """The rules of a user whose address is fixed."""
+    return (AddressRule(ipaddress.IPv4Network(address), permit=True),)

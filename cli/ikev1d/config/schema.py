@@ -1,0 +1,135 @@
+"""The document as it may be written: its tables, keys, types, bounds and defaults.
+
+msgspec checks a TOML document against these. What goes beyond one value, and every meaning of a
+text, is checked in `reader`, which makes the structures of `model` of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from cli.control import DEFAULT_SOCKET
+from cli.ikev1d.config.secret import Secret
+
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Lifetime = Annotated[int, Meta(ge=300, le=604_800)]
+"""Seconds. Below five minutes a client spends its time rekeying; above a week nobody is served."""
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Mtu = Annotated[int, Meta(ge=576, le=1500)]
+"""Bytes. 576 is what every IPv4 host takes (RFC 791); 1500 is PPP's own default (RFC 1661)."""
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the document."""
+
+
+class GatewayTable(Table, frozen=True):
+    """The [gateway] table."""
+
+    listen: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    name: Text | None = None
+    control_socket: Text = DEFAULT_SOCKET
+    log_format: str = "text"
+    log_level: str = "info"
+
+
+class IkeTable(Table, frozen=True):
+    """The [ike] table."""
+
+    policy: str = "default"
+    encryption: tuple[str, ...] | None = None
+    hash: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
+    max_lifetime: Lifetime = 86_400
+    half_open_limit: Count = 2000
+    half_open_per_address: Count = 64
+    half_open_timeout: Seconds = 30
+    dpd_delay: Annotated[int, Meta(ge=0, le=86_400)] = 30
+    dpd_timeout: Seconds = 150
+
+
+class EspTable(Table, frozen=True):
+    """The [esp] table."""
+
+    policy: str = "default"
+    encryption: tuple[str, ...] | None = None
+    integrity: tuple[str, ...] | None = None
+    max_lifetime: Lifetime = 86_400
+    pfs: str = "if-asked"
+
+
+class PskTable(Table, frozen=True):
+    """One [[psk]] table."""
+
+    secret: Secret | None = None
+    secret_file: Text | None = None
+    local: str = "%any"
+    remote: str = "%any"
+    id: str = "%any"
+    connection: Text = "l2tp"
+
+
+class L2tpTable(Table, frozen=True):
+    """The [l2tp] table."""
+
+    host_name: Text | None = None
+    hello_interval: Seconds = 60
+    receive_window: Annotated[int, Meta(ge=1, le=1024)] = 8
+    secret: Secret | None = None
+    secret_file: Text | None = None
+
+
+class PppTable(Table, frozen=True):
+    """The [ppp] table."""
+
+    pool: str | tuple[str, ...]
+    local_address: str
+    auth: tuple[str, ...] = ("mschapv2", "chap-md5")
+    dns: tuple[str, ...] = ()
+    wins: tuple[str, ...] = ()
+    mtu: Mtu = 1400
+    echo_interval: Annotated[int, Meta(ge=0, le=86_400)] = 30
+    echo_failures: Annotated[int, Meta(ge=1, le=255)] = 4
+    proxy_arp: bool | str = False
+    users_file: Text | None = None
+
+
+class UserTable(Table, frozen=True):
+    """One [[user]] table."""
+
+    name: Text
+    secret: Secret | None = None
+    secret_file: Text | None = None
+    address: str | None = None
+
+
+class MarksTable(Table, frozen=True):
+    """The [marks] table."""
+
+    base: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] = 0
+    mask: Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)] = 0x7FFF_0000
+
+
+class Document(Table, frozen=True):
+    """A whole configuration file."""
+
+    ppp: PppTable
+    gateway: GatewayTable = msgspec.field(default_factory=GatewayTable)
+    ike: IkeTable = msgspec.field(default_factory=IkeTable)
+    esp: EspTable = msgspec.field(default_factory=EspTable)
+    l2tp: L2tpTable = msgspec.field(default_factory=L2tpTable)
+    marks: MarksTable = msgspec.field(default_factory=MarksTable)
+    psk: tuple[PskTable, ...] = ()
+    user: tuple[UserTable, ...] = ()
+
+
+def decode(kind: type[Any], value: object) -> Secret:
+    """Read the one type that msgspec does not know, as its dec_hook. Raises ValueError."""
+    if kind is not Secret or not isinstance(value, str) or not value:
+        raise ValueError("expected the secret itself, a string in quotes")
+    return Secret(value.encode())

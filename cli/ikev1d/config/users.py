@@ -1,0 +1,110 @@
+"""The users: [[user]] sections, and the entries of a chap-secrets file for this gateway."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from cli.ikev1d.config import chap_secrets, schema
+from cli.ikev1d.config.check import Check
+from cli.ikev1d.config.errors import ConfigError
+from cli.ikev1d.config.model import ANY_ADDRESS, Gateway, Ppp, User, only
+from cli.ikev1d.config.secret import Secret
+from cli.ikev1d.config.source import Key
+
+
+def read_users(
+    check: Check, document: schema.Document, gateway: Gateway, ppp: Ppp
+) -> dict[str, User]:
+    """Return all users by name.
+
+    Raises ConfigError where two have the same name or the same address.
+    """
+    found = [_user(check, ("user", index), table) for index, table in enumerate(document.user)]
+    if users_file := document.ppp.users_file:
+        found += _chap_users(check, gateway, check.source.path.parent / users_file)
+    if not found:
+        check.warn(
+            ("user",),
+            "there are no users, so nobody can log in: add [[user]] sections or ppp.users_file",
+        )
+    users: dict[str, User] = {}
+    owners: dict[IPv4Address, User] = {}
+    for user in found:
+        if user.name in users:
+            problem = f'user "{user.name}" is at {users[user.name].place} already'
+            raise ConfigError(user.place, "", problem, remedy="remove one of the two")
+        users[user.name] = user
+        if user.address is None:
+            continue
+        if user.address == ppp.local_address:
+            problem = f'user "{user.name}" has the address of ppp.local_address'
+            raise ConfigError(user.place, "", problem, remedy="choose another")
+        if user.address in owners:
+            other = owners[user.address]
+            problem = f'user "{user.name}" has the address of "{other.name}" at {other.place}'
+            raise ConfigError(user.place, "", problem, remedy="choose another")
+        owners[user.address] = user
+    return users
+
+
+def _user(check: Check, key: Key, table: schema.UserTable) -> User:
+    address = None
+    if table.address is not None:
+        address = check.address((*key, "address"), table.address)
+    return User(
+        name=table.name,
+        secret=check.secret(key, table),
+        address=address,
+        rules=ANY_ADDRESS if address is None else only(address),
+        place=check.source.place(key),
+    )
+
+
+def _chap_users(check: Check, gateway: Gateway, path: Path) -> list[User]:
+    data = check.read_private(("ppp", "users_file"), path)
+    entries = chap_secrets.parse(data, path)
+    others = [
+        entry for entry in entries if entry.server not in (chap_secrets.WILDCARD, gateway.name)
+    ]
+    if others:
+        # Not the name itself: where columns are mixed up, it is a secret.
+        check.warn(
+            ("ppp", "users_file"),
+            f"{others[0].place}: {len(others)} entries from this line on are for another server "
+            'and are not used; the second column must be "*" or what gateway.name is',
+        )
+    # As in pppd, a line for this server goes before one for any.
+    chosen: dict[str, chap_secrets.ChapSecret] = {}
+    for name in (gateway.name, chap_secrets.WILDCARD):
+        for entry in entries:
+            if entry.server == name:
+                chosen.setdefault(entry.client, entry)
+    return [user for entry in chosen.values() if (user := _chap_user(check, entry)) is not None]
+
+
+def _chap_user(check: Check, entry: chap_secrets.ChapSecret) -> User | None:
+    secret = entry.secret
+    if entry.secret_file is not None:
+        data = check.read_private(("ppp", "users_file"), entry.secret_file)
+        secret = Secret(chap_secrets.first_word(data, entry.secret_file))
+    if entry.client == chap_secrets.WILDCARD:
+        check.warning(f'{entry.place}: client "*" is not used: every user needs a name')
+        return None
+    if not secret.reveal():
+        check.warning(f'{entry.place}: user "{entry.client}" is not used: the secret is empty')
+        return None
+    rules = entry.rules()
+    if not rules:
+        check.warning(
+            f'{entry.place}: user "{entry.client}" may have no address and so cannot '
+            'connect; a fourth column "*" gives one of the pool'
+        )
+    hosts = [rule.network for rule in rules if rule.permit and rule.network.prefixlen == 32]
+    return User(
+        name=entry.client,
+        secret=secret,
+        address=hosts[0].network_address if hosts else None,
+        rules=rules,
+        place=entry.place,
+    )
