@@ -1,0 +1,1 @@
+"""IPsec in the Linux kernel: SAs and policies over NETLINK_XFRM."""

@@ -1,0 +1,107 @@
+"""Options and ancillary data of the UDP sockets an IPsec gateway needs, for IPv4."""
+
+import socket
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from xfrm.constants import (
+    UDP_ENCAP,
+    UDP_ENCAP_ESPINUDP,
+    XFRM_INF,
+    Action,
+    Direction,
+)
+from xfrm.errors import KernelError
+from xfrm.flat import Layout
+from xfrm.messages import XFRM_USERPOLICY_INFO
+
+IP_PKTINFO = 8
+IP_XFRM_POLICY = 17
+SO_MARK = 36
+SO_RCVMARK = 75
+"""Linux 5.19 and later: a received packet's mark arrives as an SO_MARK control message."""
+
+_USERPOLICY = Layout(XFRM_USERPOLICY_INFO)
+_PKTINFO = struct.Struct("=i4s4s")
+_MARK = struct.Struct("=I")
+
+ANCILLARY_SIZE = socket.CMSG_SPACE(_PKTINFO.size) + socket.CMSG_SPACE(_MARK.size)
+"""Octets of control messages to ask recvmsg for."""
+
+Ancillary = list[tuple[int, int, bytes]]
+
+
+class PacketInfo(NamedTuple):
+    """What the control messages of a received datagram say."""
+
+    local_address: str
+    """Where it was sent to; "0.0.0.0" without `report_packet_info`."""
+    mark: int
+    """0 for none, and without `report_packet_info`."""
+
+
+def bypass_ipsec(sock: socket.socket) -> None:
+    """Let this socket speak in clear, whatever the policies of the machine say.
+
+    An IKE daemon needs that for its own messages. Raises KernelError.
+    """
+    for direction in (Direction.IN, Direction.OUT):
+        policy = {
+            "sel_family": sock.family,
+            "dir": direction,
+            "action": Action.ALLOW,
+            "lft_soft_byte_limit": XFRM_INF,
+            "lft_hard_byte_limit": XFRM_INF,
+            "lft_soft_packet_limit": XFRM_INF,
+            "lft_hard_packet_limit": XFRM_INF,
+        }
+        _set(sock, socket.IPPROTO_IP, IP_XFRM_POLICY, _USERPOLICY.pack(policy), "bypass_ipsec")
+
+
+def accept_esp_in_udp(sock: socket.socket) -> None:
+    """Let the kernel take ESP out of this socket's datagrams (RFC 3948 section 3.5).
+
+    What starts with four zero octets, the non-ESP marker, still reaches the socket; keepalives of
+    one octet do not. Raises KernelError.
+    """
+    _set(sock, socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP, "accept_esp_in_udp")
+
+
+def report_packet_info(sock: socket.socket) -> None:
+    """Have each datagram come with its local address and its mark. Raises KernelError."""
+    _set(sock, socket.IPPROTO_IP, IP_PKTINFO, 1, "report_packet_info")
+    _set(sock, socket.SOL_SOCKET, SO_RCVMARK, 1, "report_packet_info")
+
+
+def packet_info(ancillary: Iterable[tuple[int, int, bytes]]) -> PacketInfo:
+    """Read the control messages that recvmsg gave."""
+    local_address, mark = "0.0.0.0", 0  # noqa: S104  what an absent one stands for
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            _, local, _ = _PKTINFO.unpack_from(data)
+            local_address = socket.inet_ntoa(local)
+        elif (level, kind) == (socket.SOL_SOCKET, SO_MARK):
+            (mark,) = _MARK.unpack_from(data)
+    return PacketInfo(local_address, mark)
+
+
+def send_ancillary(local_address: str | None = None, mark: int = 0) -> Ancillary:
+    """Make control messages for sendmsg: the source address to use, the mark to carry.
+
+    The mark needs CAP_NET_ADMIN; sendmsg raises PermissionError without it.
+    """
+    ancillary: Ancillary = []
+    if local_address is not None:
+        info = _PKTINFO.pack(0, socket.inet_aton(local_address), bytes(4))
+        ancillary.append((socket.IPPROTO_IP, IP_PKTINFO, info))
+    if mark:
+        ancillary.append((socket.SOL_SOCKET, SO_MARK, _MARK.pack(mark)))
+    return ancillary
+
+
+def _set(sock: socket.socket, level: int, option: int, value: int | bytes, operation: str) -> None:
+    try:
+        sock.setsockopt(level, option, value)
+    except OSError as error:
+        raise KernelError(error.errno or 0, operation, "UDP socket") from error
