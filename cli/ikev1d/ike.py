@@ -1,0 +1,149 @@
+"""Runs the IKE engine: sockets and clock on one side, the kernel's SAs on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+from cli.ikev1d.config.model import Config
+from cli.ikev1d.kernel_sas import KernelSas
+from cli.ikev1d.story import Story
+from cli.ikev1d.timer import Timer
+from cli.ikev1d.udp import IkeSockets
+from cli.ikev1d.workers import DhWorkers
+from ikev1.core.clients import MarkSpace
+from ikev1.core.credentials import Credentials, PresharedKey
+from ikev1.core.effects import (
+    ClientDown,
+    ComputeDh,
+    Effect,
+    InstallInbound,
+    InstallOutbound,
+    MoveChild,
+    Path,
+    RemoveChild,
+    Send,
+)
+from ikev1.core.exchange import Settings
+from ikev1.core.proposals import EspPolicy, IkePolicy
+from ikev1.core.responder import Responder
+
+
+def make_settings(config: Config) -> Settings:
+    """The engine's settings from the operator's configuration."""
+    return Settings(
+        ike=IkePolicy(
+            encryption=frozenset(config.ike.encryption),
+            hashes=frozenset(config.ike.hashes),
+            groups=frozenset(config.ike.groups),
+            max_lifetime=config.ike.max_lifetime,
+        ),
+        esp=EspPolicy(
+            encryption=frozenset(config.esp.encryption),
+            integrity=frozenset(config.esp.integrity),
+            max_lifetime=config.esp.max_lifetime,
+        ),
+        credentials=Credentials(
+            PresharedKey(
+                connection=psk.connection,
+                secret=psk.secret.reveal(),
+                local=psk.local,
+                remote=psk.remote,
+                identity=psk.identity,
+            )
+            for psk in config.psks
+        ),
+        half_open_limit=config.ike.half_open_limit,
+        half_open_per_address=config.ike.half_open_per_address,
+        half_open_lifetime=config.ike.half_open_timeout,
+    )
+
+
+class IkeHost:
+    """The engine and its surroundings.
+
+    `client_gone` is called with the mark of each client of which nothing is left.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sockets: IkeSockets,
+        sas: KernelSas,
+        story: Story,
+        client_gone: Callable[[int, str], None],
+    ) -> None:
+        self.engine = Responder(
+            make_settings(config), MarkSpace(config.marks.base, config.marks.mask), os.urandom
+        )
+        self._sockets = sockets
+        self._sas = sas
+        self._story = story
+        self._client_gone = client_gone
+        self._loop = asyncio.get_running_loop()
+        self._timer = Timer(self._advance)
+        self._workers = DhWorkers(os.urandom)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def receive(self, datagram: bytes, path: Path) -> None:
+        """A datagram from one of the IKE sockets."""
+        self._carry_out(self.engine.receive(datagram, path, self._loop.time()))
+
+    def child_expired(self, inbound_spi: int) -> None:
+        """The kernel has ended an SA."""
+        self._carry_out(self.engine.child_expired(inbound_spi, self._loop.time()))
+
+    def moved(self, inbound_spi: int, remote: str, port: int) -> None:
+        """The kernel has seen a client's ESP come from elsewhere."""
+        self._carry_out(self.engine.moved(inbound_spi, remote, port, self._loop.time()))
+
+    def close_client(self, client_id: str, cause: str) -> None:
+        """End one client, with Deletes for it."""
+        self._carry_out(self.engine.close_client(client_id, cause, self._loop.time()))
+
+    async def close(self, cause: str) -> None:
+        """End every client, and wait until the kernel has nothing of theirs."""
+        self._carry_out(self.engine.close_all(cause, self._loop.time()))
+        self._timer.cancel()
+        self._workers.close()
+        await self._sas.drained()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _advance(self) -> None:
+        self._carry_out(self.engine.advance(self._loop.time()))
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._sockets.send(effect.path, effect.datagram)
+                case ComputeDh():
+                    self._answer(effect.ticket, self._workers.compute(effect))
+                case InstallInbound():
+                    self._answer(effect.ticket, self._sas.install_inbound(effect.child))
+                case InstallOutbound():
+                    self._answer(
+                        effect.ticket, self._sas.install_outbound(effect.child, effect.replaces)
+                    )
+                case RemoveChild():
+                    self._sas.remove(effect.child)
+                case MoveChild():
+                    self._sas.move(effect.old, effect.new)
+                case _:
+                    self._story.tell(effect)
+                    if isinstance(effect, ClientDown):
+                        self._client_gone(effect.mark, effect.cause)
+        self._timer.set(self.engine.next_deadline())
+
+    def _answer(self, ticket: int, answer: Awaitable[object]) -> None:
+        """Give the engine the answer when it comes."""
+        task = asyncio.create_task(self._complete(ticket, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _complete(self, ticket: int, answer: Awaitable[object]) -> None:
+        result = await answer
+        self._carry_out(self.engine.complete(ticket, result, self._loop.time()))

@@ -1,0 +1,340 @@
+"""Carries child SAs into the kernel: each client's SAs and the two policies that go with its mark.
+
+What leaves an inbound SA gets the client's mark, and only the client's own outbound policy and SA
+match that mark: so clients with the same addresses and ports are told apart. Two policies of lowest
+precedence block L2TP in clear, both ways, for as long as the gateway runs.
+
+All requests pass through one queue, so the kernel sees them in the order of the engine's effects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+
+from cli.ikev1d.logs import ClientLog
+from ikev1.core.effects import ChildSa, Installed, InstallFailed
+from xfrm.algorithms import aead, encryption, integrity
+from xfrm.constants import IPPROTO_UDP, Action, Direction
+from xfrm.errors import KernelError
+from xfrm.model import Encap, Lifetime, Mark, Policy, Sa, Selector, Template
+from xfrm.ownership import PRIORITY_BLOCK, PRIORITY_CLIENT, REQID_BASE, REQID_COUNT
+from xfrm.sadb import Addition, AddPolicy, AddSa, Sadb
+
+L2TP_PORT = 1701
+KERNEL_MARGIN = 120
+"""Seconds that the kernel's hard limit is beyond the client's: the engine ends an SA before it."""
+BYTES_FACTOR = 2
+"""Our byte limit as a multiple of the client's, which must be the one to rekey."""
+REPLAY_WINDOW = 64
+"""Packets. Wi-Fi and crowded NATs reorder more than the 32 of RFC 4303's minimum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Octets of IP payload that a client's SAs have carried."""
+
+    received: int = 0
+    sent: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(self.received + other.received, self.sent + other.sent)
+
+
+@dataclass(slots=True)
+class _Client:
+    """What the kernel has of one client."""
+
+    inbound: dict[int, Sa] = field(default_factory=dict)
+    """By inbound SPI of the child."""
+    outbound: dict[int, Sa] = field(default_factory=dict)
+    policies: dict[Direction, Policy] = field(default_factory=dict)
+    ended: Traffic = Traffic()
+    """Of SAs that are gone."""
+
+
+class KernelSas:
+    """The child SAs in the kernel."""
+
+    def __init__(self, sadb: Sadb, mark_base: int, mark_mask: int) -> None:
+        self._sadb = sadb
+        self._mark_base = mark_base
+        self._mark_mask = mark_mask
+        self._log = ClientLog("ikev1d.kernel")
+        self._clients: dict[int, _Client] = {}
+        self._queue: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._work())
+
+    async def prepare(self) -> int:
+        """Remove what an earlier run left, and block L2TP in clear; says how much there was."""
+        left = await self._sadb.purge()
+        await self._sadb.apply([AddPolicy(policy) for policy in _blocks()])
+        return left
+
+    async def drained(self) -> None:
+        """Wait until the kernel has been told everything so far."""
+        await self._queue.join()
+
+    async def close(self) -> None:
+        """Take everything of ours out of the kernel."""
+        await self.drained()
+        self._worker.cancel()
+        await asyncio.gather(self._worker, return_exceptions=True)
+        await self._sadb.purge()
+
+    # --- requests, in order ----------------------------------------------------------------------
+
+    def install_inbound(self, child: ChildSa) -> asyncio.Future[Installed | InstallFailed]:
+        """Install the inbound SA, and the client's inbound policy if it is its first."""
+        return self._ask(self._add_inbound, child)
+
+    def install_outbound(
+        self, child: ChildSa, replaces: tuple[ChildSa, ...]
+    ) -> asyncio.Future[Installed | InstallFailed]:
+        """Install the outbound SA, then remove those it replaces: no packet is without one."""
+
+        async def install(child: ChildSa) -> None:
+            await self._add_outbound(child)
+            client = self._clients[child.mark]
+            for old in replaces:
+                await self._remove_sa(client, client.outbound, old.inbound_spi)
+
+        return self._ask(install, child)
+
+    def remove(self, child: ChildSa) -> None:
+        """Remove both SAs of a child, and with the client's last one its policies."""
+        self._queue.put_nowait(self._tolerant(self._remove(child), child))
+
+    def move(self, old: ChildSa, new: ChildSa) -> None:
+        """Follow the client to another address or port."""
+        self._queue.put_nowait(self._tolerant(self._move(old, new), new))
+
+    async def traffic(self) -> dict[int, Traffic]:
+        """Octets by client mark, over all its SAs."""
+        carried = {
+            (state.sa.spi, state.sa.dst): state.usage.bytes for state in await self._sadb.list_sas()
+        }
+        return {
+            mark: client.ended
+            + Traffic(
+                sum(carried.get((sa.spi, sa.dst), 0) for sa in client.inbound.values()),
+                sum(carried.get((sa.spi, sa.dst), 0) for sa in client.outbound.values()),
+            )
+            for mark, client in self._clients.items()
+        }
+
+    # --- the worker ------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._queue.get()
+            try:
+                await job
+            finally:
+                self._queue.task_done()
+
+    def _ask(
+        self, install: Callable[[ChildSa], Coroutine[None, None, None]], child: ChildSa
+    ) -> asyncio.Future[Installed | InstallFailed]:
+        answer: asyncio.Future[Installed | InstallFailed] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+        async def job() -> None:
+            try:
+                await install(child)
+            except KernelError as error:
+                self._log.of(child.client).error("the kernel refused an SA", cause=error)
+                result: Installed | InstallFailed = InstallFailed(str(error))
+            else:
+                result = Installed()
+            if not answer.done():
+                answer.set_result(result)
+
+        self._queue.put_nowait(job())
+        return answer
+
+    async def _tolerant(self, job: Coroutine[None, None, None], child: ChildSa) -> None:
+        try:
+            await job
+        except KernelError as error:
+            self._log.of(child.client).error("the kernel refused a change", cause=error)
+
+    # --- what is done to the kernel --------------------------------------------------------------
+
+    async def _add_inbound(self, child: ChildSa) -> None:
+        client = self._clients.setdefault(child.mark, _Client())
+        sa = self._inbound_sa(child)
+        try:
+            await self._add(client, sa, Direction.IN, child)
+        except KernelError:
+            self._forget_if_empty(child.mark)
+            raise
+        client.inbound[child.inbound_spi] = sa
+
+    async def _add_outbound(self, child: ChildSa) -> None:
+        client = self._clients[child.mark]
+        sa = self._outbound_sa(child)
+        await self._add(client, sa, Direction.OUT, child)
+        client.outbound[child.inbound_spi] = sa
+
+    async def _add(self, client: _Client, sa: Sa, direction: Direction, child: ChildSa) -> None:
+        additions: list[Addition] = [AddSa(sa)]
+        policy = self._policy(child, direction)
+        if direction not in client.policies:
+            additions.append(AddPolicy(policy))
+        await self._sadb.apply(additions)
+        client.policies[direction] = policy
+
+    async def _remove(self, child: ChildSa) -> None:
+        client = self._clients.get(child.mark)
+        if client is None:
+            return
+        await self._remove_sa(client, client.inbound, child.inbound_spi)
+        await self._remove_sa(client, client.outbound, child.inbound_spi)
+        if not client.inbound and not client.outbound:
+            await self._sadb.remove(tuple(client.policies.values()))
+            client.policies.clear()
+        self._forget_if_empty(child.mark)
+
+    async def _remove_sa(self, client: _Client, table: dict[int, Sa], spi: int) -> None:
+        sa = table.pop(spi, None)
+        if sa is None:
+            return
+        try:
+            state = await self._sadb.get_sa(sa.spi, sa.dst, sa.mark)
+        except KernelError:
+            return  # it expired in the kernel
+        carried = state.usage.bytes
+        inbound = table is client.inbound
+        client.ended += Traffic(received=carried) if inbound else Traffic(sent=carried)
+        await self._sadb.remove((sa,))
+
+    async def _move(self, old: ChildSa, new: ChildSa) -> None:
+        client = self._clients.get(new.mark)
+        if client is None:
+            return
+        same_address = old.path.remote == new.path.remote
+        for table, make in (
+            (client.inbound, self._inbound_sa),
+            (client.outbound, self._outbound_sa),
+        ):
+            present = table.get(new.inbound_spi)
+            if present is None:
+                continue
+            moved = make(new)
+            if same_address:
+                await self._sadb.update_sa(moved)
+            else:
+                await self._sadb.replace_sa(present, moved)
+            table[new.inbound_spi] = moved
+        if not same_address:
+            await self._move_policies(client, new)
+
+    async def _move_policies(self, client: _Client, child: ChildSa) -> None:
+        for direction, present in tuple(client.policies.items()):
+            policy = self._policy(child, direction)
+            if policy != present:
+                await self._sadb.apply([AddPolicy(policy)])
+                await self._sadb.remove((present,))
+                client.policies[direction] = policy
+
+    def _forget_if_empty(self, mark: int) -> None:
+        client = self._clients[mark]
+        if not client.inbound and not client.outbound and not client.policies:
+            del self._clients[mark]
+
+    # --- the kernel's forms ----------------------------------------------------------------------
+
+    def _reqid(self, child: ChildSa) -> int:
+        step = self._mark_mask & -self._mark_mask
+        return REQID_BASE + (child.mark - self._mark_base) // step % REQID_COUNT
+
+    def _mark(self, child: ChildSa) -> Mark:
+        return Mark(child.mark, self._mark_mask)
+
+    def _inbound_sa(self, child: ChildSa) -> Sa:
+        path = child.path
+        encap = Encap(path.remote_port, path.local_port) if child.encapsulated else None
+        return _make_sa(
+            child,
+            Sa(
+                spi=child.inbound_spi,
+                src=path.remote,
+                dst=path.local,
+                reqid=self._reqid(child),
+                encap=encap,
+                set_mark=self._mark(child),
+                replay_window=REPLAY_WINDOW,
+            ),
+            child.inbound_encryption_key,
+            child.inbound_integrity_key,
+        )
+
+    def _outbound_sa(self, child: ChildSa) -> Sa:
+        path = child.path
+        encap = Encap(path.local_port, path.remote_port) if child.encapsulated else None
+        return _make_sa(
+            child,
+            Sa(
+                spi=child.outbound_spi,
+                src=path.local,
+                dst=path.remote,
+                reqid=self._reqid(child),
+                encap=encap,
+                mark=self._mark(child),
+                replay_window=0,
+            ),
+            child.outbound_encryption_key,
+            child.outbound_integrity_key,
+        )
+
+    def _policy(self, child: ChildSa, direction: Direction) -> Policy:
+        """L2TP alone, between the two addresses: whatever else the client offered to protect."""
+        path = child.path
+        inbound = direction == Direction.IN
+        src, dst = (path.remote, path.local) if inbound else (path.local, path.remote)
+        port = {"dport": L2TP_PORT} if inbound else {"sport": L2TP_PORT}
+        return Policy(
+            selector=Selector(src=src, dst=dst, protocol=IPPROTO_UDP, **port),
+            direction=direction,
+            priority=PRIORITY_CLIENT,
+            templates=(Template(src=src, dst=dst, reqid=self._reqid(child)),),
+            mark=self._mark(child),
+        )
+
+
+def _make_sa(child: ChildSa, frame: Sa, encryption_key: bytes, integrity_key: bytes) -> Sa:
+    """Put algorithms, keys and lifetimes into an SA."""
+    suite = child.suite
+    limits = Lifetime(
+        hard_seconds=child.lifetime + KERNEL_MARGIN,
+        hard_bytes=child.kilobytes * 1024 * BYTES_FACTOR if child.kilobytes else None,
+    )
+    if suite.integrity is None:
+        return replace(frame, aead=aead(suite.encryption, encryption_key), lifetime=limits)
+    return replace(
+        frame,
+        encryption=encryption(suite.encryption, encryption_key),
+        integrity=integrity(suite.integrity, integrity_key),
+        lifetime=limits,
+    )
+
+
+def _blocks() -> tuple[Policy, Policy]:
+    """L2TP that no SA protects is neither taken nor sent, firewall or not."""
+    return (
+        Policy(
+            selector=Selector(protocol=IPPROTO_UDP, dport=L2TP_PORT),
+            direction=Direction.IN,
+            action=Action.BLOCK,
+            priority=PRIORITY_BLOCK,
+        ),
+        Policy(
+            selector=Selector(protocol=IPPROTO_UDP, sport=L2TP_PORT),
+            direction=Direction.OUT,
+            action=Action.BLOCK,
+            priority=PRIORITY_BLOCK,
+        ),
+    )

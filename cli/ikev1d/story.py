@@ -1,0 +1,80 @@
+"""The log's story of a client: what the IKE engine tells, in words for the operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cli.ikev1d.config.model import Config
+from cli.ikev1d.logs import ClientLog
+from ikev1.core.effects import (
+    ChildDown,
+    ChildUp,
+    ClientDown,
+    Dropped,
+    IkeSaDown,
+    IkeSaUp,
+    Refused,
+)
+
+Told = ChildDown | ChildUp | ClientDown | Dropped | IkeSaDown | IkeSaUp | Refused
+
+
+class Story:
+    """Writes the log lines of IKE events, and counts what failed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._log = ClientLog("ikev1d.ike")
+        self.failures: Counter[str] = Counter()
+        """Refused exchanges and dropped datagrams by cause."""
+
+    def tell(self, event: Told) -> None:
+        """One event, one line."""
+        match event:
+            case IkeSaUp():
+                self._log.of(event.client).info(
+                    "IKE SA up" if event.replaces is None else "IKE SA renewed",
+                    peer=event.path,
+                    identity=event.identity,
+                    connection=event.connection,
+                    algorithms=event.suite,
+                    nat=event.nat,
+                    implementation=event.implementation,
+                    lifetime=event.lifetime,
+                    took=f"{event.duration * 1000:.0f}ms",
+                )
+            case ChildUp():
+                child = event.child
+                self._log.of(child.client).info(
+                    "ESP SAs rekeyed" if event.rekeyed else "ESP SAs up",
+                    algorithms=child.suite.label,
+                    spi_in=f"{child.inbound_spi:08x}",
+                    spi_out=f"{child.outbound_spi:08x}",
+                    encapsulation="udp" if child.encapsulated else "none",
+                    client_port=child.client_port or "any",
+                    mark=f"{child.mark:#x}",
+                    lifetime=child.lifetime,
+                )
+            case ChildDown():
+                self._log.of(event.child.client).info(
+                    "ESP SAs down", cause=event.cause, spi_in=f"{event.child.inbound_spi:08x}"
+                )
+            case IkeSaDown():
+                self._log.of(event.client).info("IKE SA down", cause=event.cause)
+            case ClientDown():
+                self._log.of(event.client).info("client gone", cause=event.cause)
+            case Refused():
+                self._refused(event)
+            case Dropped():
+                self.failures[f"dropped-{event.reason}"] += 1
+                self._log.debug("datagram dropped", peer=event.path, reason=event.reason)
+
+    def _refused(self, event: Refused) -> None:
+        label = event.notify.name.lower().replace("_", "-") if event.notify else "silent"
+        self.failures[f"refused-{label}"] += 1
+        values: dict[str, object] = {"peer": event.path, "cause": event.cause}
+        if event.remedy:
+            values["remedy"] = event.remedy
+        if event.setting is not None:
+            values["see"] = self._config.where(event.setting)
+        self._log.of(event.client).warning(f"{event.exchange} refused", **values)

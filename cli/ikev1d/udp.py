@@ -1,0 +1,131 @@
+"""The gateway's UDP sockets: IKE on 500 and 4500, L2TP on 1701.
+
+Each wake-up drains a bounded number of datagrams, and each answer leaves from the address that the
+question was sent to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from cli.ikev1d.logs import ClientLog
+from ikev1.core.effects import Path
+from xfrm.sockets import (
+    accept_esp_in_udp,
+    bypass_ipsec,
+    packet_info,
+    report_packet_info,
+    send_ancillary,
+)
+
+IKE_PORT = 500
+NAT_T_PORT = 4500
+"""RFC 3947 section 4."""
+L2TP_PORT = 1701
+MAX_DATAGRAM = 65_535
+DRAIN = 32
+"""Datagrams read in one wake-up, so that other sockets and timers get their turn."""
+ANCILLARY_SIZE = 128
+"""Octets of control messages: IP_PKTINFO and SO_MARK take 52."""
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Octets: some 5000 first messages that come at once after a restart."""
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every address of the gateway is served unless it says which
+
+
+class DatagramSocket:
+    """A UDP socket that says where each datagram was sent to, and which mark it carries."""
+
+    def __init__(self, address: str, port: int, prepare: Callable[[socket.socket], None]) -> None:
+        """Bind; `prepare` sets what must hold before the first datagram. Raises OSError."""
+        self.port = port
+        self._socket = socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            report_packet_info(self._socket)
+            prepare(self._socket)
+            self._socket.bind((address, port))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def start(self, receive: Callable[[bytes, str, str, int, int], None]) -> None:
+        """Call `receive(datagram, local address, remote address, remote port, mark)` for each."""
+        asyncio.get_running_loop().add_reader(self._socket, self._drain, receive)
+
+    def send(self, datagram: bytes, local: str, remote: str, port: int, mark: int = 0) -> None:
+        """Send one datagram from `local`. Raises OSError."""
+        self._socket.sendmsg([datagram], send_ancillary(local, mark), 0, (remote, port))
+
+    def close(self) -> None:
+        """Close the socket."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _drain(self, receive: Callable[[bytes, str, str, int, int], None]) -> None:
+        for _ in range(DRAIN):
+            try:
+                data, ancillary, _, (remote, port) = self._socket.recvmsg(
+                    MAX_DATAGRAM, ANCILLARY_SIZE
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error of something sent before
+            info = packet_info(ancillary)
+            receive(data, info.local_address, remote, port, info.mark)
+
+
+class IkeSockets:
+    """The sockets of UDP 500 and 4500, exempt from IPsec, the latter with ESP in it."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        """Bind to `addresses`, or to all of the machine if there are none. Raises OSError."""
+        self._log = ClientLog("ikev1d.udp")
+        self._sockets: dict[tuple[str, int], DatagramSocket] = {}
+        try:
+            for address in addresses or (ANY_ADDRESS,):
+                self._sockets[address, IKE_PORT] = DatagramSocket(address, IKE_PORT, bypass_ipsec)
+                self._sockets[address, NAT_T_PORT] = DatagramSocket(address, NAT_T_PORT, _nat_t)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, receive: Callable[[bytes, Path], None]) -> None:
+        """Give each datagram to `receive`."""
+        for datagram_socket in self._sockets.values():
+            port = datagram_socket.port
+
+            def received(
+                data: bytes, local: str, remote: str, remote_port: int, _mark: int, port: int = port
+            ) -> None:
+                receive(data, Path(local, port, remote, remote_port, port == NAT_T_PORT))
+
+            datagram_socket.start(received)
+
+    def send(self, path: Path, datagram: bytes) -> None:
+        """Send a datagram; what cannot be sent is lost, as on any network."""
+        datagram_socket = self._sockets.get((path.local, path.local_port)) or self._sockets.get(
+            (ANY_ADDRESS, path.local_port)
+        )
+        if datagram_socket is None:
+            return
+        try:
+            datagram_socket.send(datagram, path.local, path.remote, path.remote_port)
+        except OSError as error:
+            self._log.warning("datagram not sent", peer=path, cause=error)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for datagram_socket in self._sockets.values():
+            datagram_socket.close()
+        self._sockets.clear()
+
+
+def _nat_t(sock: socket.socket) -> None:
+    bypass_ipsec(sock)
+    accept_esp_in_udp(sock)

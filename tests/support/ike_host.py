@@ -1,0 +1,166 @@
+"""A host for the responder engine: an in-memory kernel, DH in place, a clock that is a number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ikev1.core.clients import MarkSpace
+from ikev1.core.credentials import Credentials, PresharedKey
+from ikev1.core.effects import (
+    ChildSa,
+    ClientDown,
+    ComputeDh,
+    Dropped,
+    Effect,
+    InstallInbound,
+    InstallFailed,
+    Installed,
+    InstallOutbound,
+    MoveChild,
+    Path,
+    Refused,
+    RemoveChild,
+    Send,
+)
+from ikev1.core.exchange import Settings
+from ikev1.core.proposals import EspPolicy, IkePolicy
+from ikev1.core.responder import Responder
+from ikev1.crypto.dh import DhError, generate_and_agree
+
+PSK = b"correct horse battery staple"
+
+EVERY_IKE = IkePolicy(
+    encryption=frozenset({"aes256", "aes192", "aes128", "3des"}),
+    hashes=frozenset({"md5", "sha1", "sha256", "sha384", "sha512"}),
+    groups=frozenset(
+        {"modp1024", "modp1536", "modp2048", "modp3072", "modp4096", "modp8192"}
+        | {"ecp256", "ecp384", "ecp521"}
+    ),
+)
+EVERY_ESP = EspPolicy(
+    encryption=frozenset({"aes256", "aes192", "aes128", "3des"})
+    | {"aes256gcm16", "aes192gcm16", "aes128gcm16"},
+    integrity=frozenset({"md5", "sha1", "sha256", "sha384", "sha512"}),
+)
+
+
+def deterministic(seed: str) -> Callable[[int], bytes]:
+    """Random bytes that are the same in every run."""
+    count = 0
+
+    def draw(size: int) -> bytes:
+        nonlocal count
+        count += 1
+        return hashlib.shake_128(f"{seed}/{count}".encode()).digest(size)
+
+    return draw
+
+
+def settings(**changes: object) -> Settings:
+    """Settings that allow everything, with one key for anybody."""
+    values: dict[str, object] = {
+        "ike": EVERY_IKE,
+        "esp": EVERY_ESP,
+        "credentials": Credentials([PresharedKey("office", PSK)]),
+    }
+    return Settings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@dataclass
+class IkeHost:
+    """Carries out the effects of a responder and keeps what it would have told."""
+
+    settings: Settings = field(default_factory=settings)
+    refuse_inbound: str = ""
+    refuse_outbound: str = ""
+    sent: list[tuple[Path, bytes]] = field(default_factory=list)
+    told: list[Effect] = field(default_factory=list)
+    inbound: dict[int, ChildSa] = field(default_factory=dict)
+    """Inbound SAs in the kernel, by SPI."""
+    outbound: dict[int, ChildSa] = field(default_factory=dict)
+    """Outbound SAs in the kernel, by the SPI of their inbound half."""
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.engine = Responder(self.settings, MarkSpace(), deterministic("responder"))
+
+    def receive(self, datagram: bytes, path: Path) -> list[tuple[Path, bytes]]:
+        """Give the engine a datagram; returns what it sends."""
+        return self._run(self.engine.receive(datagram, path, self.now))
+
+    def advance(self, now: float) -> list[tuple[Path, bytes]]:
+        """Let the clock be `now`."""
+        self.now = now
+        return self._run(self.engine.advance(now))
+
+    def close_client(self, client: str) -> list[tuple[Path, bytes]]:
+        """End a client as an operator would."""
+        return self._run(self.engine.close_client(client, "test", self.now))
+
+    def moved(self, spi: int, remote: str, port: int) -> list[tuple[Path, bytes]]:
+        """Say that ESP comes from elsewhere."""
+        return self._run(self.engine.moved(spi, remote, port, self.now))
+
+    def refusals(self) -> list[Refused]:
+        """The refusals so far."""
+        return [event for event in self.told if isinstance(event, Refused)]
+
+    def drops(self) -> list[str]:
+        """The reasons of dropped datagrams so far."""
+        return [event.reason for event in self.told if isinstance(event, Dropped)]
+
+    def gone(self) -> list[ClientDown]:
+        """The clients of which nothing is left."""
+        return [event for event in self.told if isinstance(event, ClientDown)]
+
+    def _run(self, effects: list[Effect]) -> list[tuple[Path, bytes]]:
+        sent: list[tuple[Path, bytes]] = []
+        while effects:
+            following: list[Effect] = []
+            for effect in effects:
+                following += self._carry_out(effect, sent)
+            effects = following
+        self.sent += sent
+        return sent
+
+    def _carry_out(self, effect: Effect, sent: list[tuple[Path, bytes]]) -> list[Effect]:
+        match effect:
+            case Send():
+                sent.append((effect.path, effect.datagram))
+            case ComputeDh():
+                return self._complete(effect.ticket, self._dh(effect))
+            case InstallInbound():
+                if self.refuse_inbound:
+                    return self._complete(effect.ticket, InstallFailed(self.refuse_inbound))
+                self.inbound[effect.child.inbound_spi] = effect.child
+                return self._complete(effect.ticket, Installed())
+            case InstallOutbound():
+                if self.refuse_outbound:
+                    return self._complete(effect.ticket, InstallFailed(self.refuse_outbound))
+                for old in effect.replaces:
+                    del self.outbound[old.inbound_spi]
+                self.outbound[effect.child.inbound_spi] = effect.child
+                return self._complete(effect.ticket, Installed())
+            case RemoveChild():
+                self.inbound.pop(effect.child.inbound_spi, None)
+                self.outbound.pop(effect.child.inbound_spi, None)
+            case MoveChild():
+                for table in (self.inbound, self.outbound):
+                    if effect.old.inbound_spi in table:
+                        table[effect.old.inbound_spi] = effect.new
+            case _:
+                self.told.append(effect)
+        return []
+
+    def _complete(self, ticket: int, result: object) -> list[Effect]:
+        return self.engine.complete(ticket, result, self.now)
+
+    def _dh(self, question: ComputeDh) -> object:
+        try:
+            return generate_and_agree(
+                question.group, question.peer_public, deterministic(f"dh{question.ticket}")
+            )
+        except DhError as error:
+            return error
