@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _show(response, options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, as in `ikectl status | head`, has seen enough. Python flushes once more at exit.
+        # As in `ikectl status | head`. Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return status
