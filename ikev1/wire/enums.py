@@ -37,6 +37,8 @@ class OpenEnum(IntEnum):
         return self.name
 
     def __format__(self, spec: str) -> str:
+        if spec.endswith(("d", "x", "X")):
+            return int.__format__(self, spec)
         return format(self.name, spec)
 
 

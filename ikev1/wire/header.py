@@ -69,7 +69,7 @@ def parse_header(datagram: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
         raise ProtocolError(f"ISAKMP version {major}.{minor}", offset=17, notify=notify)
     if header.exchange_type == ExchangeType.NONE or header.exchange_type in _IKEV2_EXCHANGES:
         raise ProtocolError(
-            f"exchange type {header.exchange_type:d}",
+            f"exchange type {header.exchange_type}",
             offset=18,
             notify=NotifyType.INVALID_EXCHANGE_TYPE,
         )

@@ -179,9 +179,12 @@ def _parse_chain(cursor: Cursor, first_type: int) -> tuple[Item, ...]:
         following, reserved, length = cursor.unpack(_GENERIC)
         if length <= GENERIC_HEADER_LENGTH:
             cursor.fail(f"payload of {length} octets", at=start)
-        vendor_ids += kind == PayloadType.VID
-        if len(items) == cursor.limits.payloads or vendor_ids > cursor.limits.vendor_ids:
+        if len(items) == cursor.limits.payloads:
             cursor.fail(f"more than {len(items)} payloads", at=start)
+        if kind == PayloadType.VID:
+            vendor_ids += 1
+            if vendor_ids > cursor.limits.vendor_ids:
+                cursor.fail(f"more than {cursor.limits.vendor_ids} vendor IDs", at=start)
         value = cursor.within(length - GENERIC_HEADER_LENGTH, layout)
         body = cursor.data[start + GENERIC_HEADER_LENGTH : cursor.position]
         items.append(Item(value, body, reserved))

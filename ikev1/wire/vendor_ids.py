@@ -109,7 +109,7 @@ def name_of(data: bytes) -> str:
         if data.startswith(known.prefix):
             rest = data[len(known.prefix) :]
             return f"{known.name} {_detail(known.prefix, rest)}" if rest else known.name
-    return f"unknown {_shown(data)}"
+    return f"unknown {_shown(data)}".rstrip()
 
 
 def _detail(prefix: bytes, rest: bytes) -> str:
