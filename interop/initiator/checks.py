@@ -1,0 +1,266 @@
+"""What an answer must be like so that every known client takes it.
+
+Each check names one rule, and the client that dies of its violation. The rules are those of Apple's
+racoon (github.com/apple-oss-distributions/ipsec, ipsec-337), the strictest known, unless said.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from ikev1.wire.enums import EncapsulationMode, IdType, IkeAttribute, IpsecAttribute, PayloadType
+from ikev1.wire.message import Payloads
+from ikev1.wire.payloads import Identification, Nonce, VendorId
+from ikev1.wire.sa import Proposal, SaPayload, Transform
+from interop.initiator import profiles
+
+
+class Cause(StrEnum):
+    """Why an exchange failed, as counted and reported."""
+
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """A notification instead of an answer."""
+    MALFORMED = "malformed"
+    UNEXPECTED_EXCHANGE = "unexpected-exchange"
+    NOT_ENCRYPTED = "not-encrypted"
+    CIPHERTEXT = "ciphertext"
+    """The answer does not decrypt to payloads."""
+
+    MM2_PAYLOADS = "mm2-payloads"
+    MM2_PROPOSALS = "mm2-proposals"
+    MM2_TRANSFORM = "mm2-transform"
+    MM2_ATTRIBUTES = "mm2-attributes"
+    MM2_NAT_T_VENDOR_IDS = "mm2-nat-t-vendor-ids"
+    MM2_FRAGMENTATION_VENDOR_ID = "mm2-fragmentation-vendor-id"
+    MM4_PAYLOADS = "mm4-payloads"
+    MM4_KEY_EXCHANGE = "mm4-key-exchange"
+    MM4_NONCE = "mm4-nonce"
+    MM4_NAT_D = "mm4-nat-d"
+    MM6_PAYLOADS = "mm6-payloads"
+    MM6_ID_TYPE = "mm6-id-type"
+    MM6_HASH = "mm6-hash"
+    QM2_PAYLOADS = "qm2-payloads"
+    QM2_HASH_FIRST = "qm2-hash-first"
+    QM2_SA_SECOND = "qm2-sa-second"
+    QM2_HASH = "qm2-hash"
+    QM2_PROPOSALS = "qm2-proposals"
+    QM2_TRANSFORM = "qm2-transform"
+    QM2_ATTRIBUTES = "qm2-attributes"
+    QM2_SPI = "qm2-spi"
+    QM2_NONCE = "qm2-nonce"
+    QM2_KEY_EXCHANGE = "qm2-key-exchange"
+    QM2_ENCAPSULATION_MODE = "qm2-encapsulation-mode"
+    QM2_IDS = "qm2-ids"
+    INFORMATIONAL_HASH = "informational-hash"
+
+
+Findings = Iterator[tuple[Cause, str]]
+"""Violations, each with what was seen."""
+
+# RFC 2409 section 5.
+_NONCE_SIZES = range(8, 257)
+
+_MM2_ALLOWED = frozenset((PayloadType.SA, PayloadType.VID))  # ident_i2recv
+_MM4_ALLOWED = frozenset(  # ident_i3recv
+    (
+        PayloadType.KE,
+        PayloadType.NONCE,
+        PayloadType.VID,
+        PayloadType.CERTREQ,
+        PayloadType.NAT_D,
+        PayloadType.NAT_D_DRAFT,
+    )
+)
+_MM6_ALLOWED = frozenset(  # ident_i4recv
+    (
+        PayloadType.ID,
+        PayloadType.HASH,
+        PayloadType.CERT,
+        PayloadType.SIG,
+        PayloadType.VID,
+        PayloadType.N,
+    )
+)
+_QM2_ALLOWED = frozenset(  # quick_i2recv
+    (
+        PayloadType.HASH,
+        PayloadType.SA,
+        PayloadType.NONCE,
+        PayloadType.KE,
+        PayloadType.ID,
+        PayloadType.N,
+        PayloadType.NAT_OA,
+        PayloadType.NAT_OA_DRAFT,
+    )
+)
+
+_LIFETIMES: frozenset[int] = frozenset((IkeAttribute.LIFE_TYPE, IkeAttribute.LIFE_DURATION))
+_NOT_ESP_ALGORITHMS: frozenset[int] = frozenset(
+    (IpsecAttribute.LIFE_TYPE, IpsecAttribute.LIFE_DURATION, IpsecAttribute.ENCAPSULATION_MODE)
+)
+_PLAIN_MODES = {
+    EncapsulationMode.UDP_TRANSPORT: EncapsulationMode.TRANSPORT,
+    EncapsulationMode.UDP_TRANSPORT_DRAFT: EncapsulationMode.TRANSPORT,
+    EncapsulationMode.UDP_TUNNEL: EncapsulationMode.TUNNEL,
+    EncapsulationMode.UDP_TUNNEL_DRAFT: EncapsulationMode.TUNNEL,
+}
+# Those whose numbers collide with others (natt_fill_options), or that say nothing.
+_USELESS_NAT_T = frozenset((profiles.APPLE_NAT_T, profiles.DRAFT_00, *profiles.LATE_DRAFTS))
+_NAT_T = frozenset(
+    (profiles.RFC_3947, profiles.DRAFT_02, profiles.DRAFT_02_N, profiles.DRAFT_03, *_USELESS_NAT_T)
+)
+
+
+def _only(payloads: Payloads, allowed: frozenset[PayloadType], cause: Cause) -> Findings:
+    """Racoon drops a whole message for one payload that it does not expect there."""
+    for kind in payloads.types():
+        if kind not in allowed:
+            yield cause, f"{kind}"
+
+
+def message_2(payloads: Payloads, offered: Proposal) -> Findings:
+    """SA and vendor IDs; one of the offered transforms, as it was offered."""
+    yield from _only(payloads, _MM2_ALLOWED, Cause.MM2_PAYLOADS)
+    sas = payloads.all(SaPayload)
+    if len(sas) != 1 or len(sas[0].proposals) != 1 or len(sas[0].proposals[0].transforms) != 1:
+        yield Cause.MM2_PROPOSALS, "not one SA with one proposal with one transform"
+        return
+    chosen = sas[0].proposals[0].transforms[0]
+    matching = [
+        transform
+        for transform in offered.transforms
+        if _algorithms(transform, _LIFETIMES) == _algorithms(chosen, _LIFETIMES)
+    ]
+    if not matching:
+        yield Cause.MM2_TRANSFORM, f"none like {chosen} was offered"
+    elif chosen not in matching:
+        yield Cause.MM2_ATTRIBUTES, f"{chosen} instead of {matching[0]}"
+    vendor_ids = [vendor_id.data for vendor_id in payloads.all(VendorId)]
+    nat_t = [data for data in vendor_ids if data in _NAT_T]
+    if len(nat_t) > 1 or any(data in _USELESS_NAT_T for data in nat_t):
+        yield Cause.MM2_NAT_T_VENDOR_IDS, ", ".join(data.hex() for data in nat_t)
+    if profiles.FRAGMENTATION in vendor_ids:
+        # vendorid_frag_cap reads four octets after these.
+        yield Cause.MM2_FRAGMENTATION_VENDOR_ID, "without a capability word"
+
+
+def message_4(payloads: Payloads, nat_d: PayloadType | None) -> Findings:
+    """KE, nonce and, if NAT-T was agreed on, at least two NAT-D of its number."""
+    yield from _only(payloads, _MM4_ALLOWED, Cause.MM4_PAYLOADS)
+    types = payloads.types()
+    if types.count(PayloadType.KE) != 1:
+        yield Cause.MM4_KEY_EXCHANGE, f"{types.count(PayloadType.KE)} of them"
+    yield from _nonce(payloads, Cause.MM4_NONCE)
+    numbers = {kind for kind in types if kind in {PayloadType.NAT_D, PayloadType.NAT_D_DRAFT}}
+    count = sum(types.count(kind) for kind in numbers)
+    if nat_d is None and numbers:
+        yield Cause.MM4_NAT_D, "without a vendor ID that announces them"
+    if nat_d is not None and (numbers != {nat_d} or count < 2):
+        yield Cause.MM4_NAT_D, f"{count} of {sorted(numbers)}"
+
+
+def message_6(payloads: Payloads, *, server_behind_nat: bool) -> Findings:
+    """ID and HASH; the ID an address, which is all that preshared keys can be looked up by."""
+    yield from _only(payloads, _MM6_ALLOWED, Cause.MM6_PAYLOADS)
+    types = payloads.types()
+    if types.count(PayloadType.ID) != 1 or types.count(PayloadType.HASH) != 1:
+        yield Cause.MM6_PAYLOADS, "not one ID and one HASH"
+        return
+    identity = payloads.first(Identification)
+    addresses = {IdType.IPV4_ADDR, IdType.IPV6_ADDR}
+    if identity is not None and identity.id_type not in addresses and not server_behind_nat:
+        # ipsecdoi_checkid1
+        yield Cause.MM6_ID_TYPE, f"{identity.id_type}"
+
+
+def quick_mode_2(
+    payloads: Payloads,
+    offered: Proposal,
+    ids: tuple[Identification, Identification],
+    *,
+    nat: bool,
+    pfs: bool,
+) -> Findings:
+    """HASH, SA, nonce and IDs; one of the offered transforms under its number."""
+    yield from _only(payloads, _QM2_ALLOWED, Cause.QM2_PAYLOADS)
+    types = payloads.types()
+    if types[:1] != (PayloadType.HASH,):
+        yield Cause.QM2_HASH_FIRST, f"{types[:1]}"
+    if types[1:2] != (PayloadType.SA,):
+        yield Cause.QM2_SA_SECOND, f"{types[1:2]}"
+    if types.count(PayloadType.HASH) != 1:
+        yield Cause.QM2_HASH, f"{types.count(PayloadType.HASH)} of them"
+    yield from _nonce(payloads, Cause.QM2_NONCE)
+    if types.count(PayloadType.KE) != pfs:
+        yield Cause.QM2_KEY_EXCHANGE, f"{types.count(PayloadType.KE)} of them"
+    yield from _esp_choice(payloads, offered, nat=nat)
+    yield from _ids(payloads.all(Identification), ids)
+
+
+def _esp_choice(payloads: Payloads, offered: Proposal, *, nat: bool) -> Findings:
+    """What cmp_aproppair_i and saprop_adjust_encmode compare."""
+    sas = payloads.all(SaPayload)
+    if len(sas) != 1 or len(sas[0].proposals) != 1 or len(sas[0].proposals[0].transforms) != 1:
+        yield Cause.QM2_PROPOSALS, "not one SA with one proposal with one transform"
+        return
+    proposal = sas[0].proposals[0]
+    chosen = proposal.transforms[0]
+    if proposal.protocol_id != offered.protocol_id or proposal.number != offered.number:
+        yield Cause.QM2_PROPOSALS, f"{proposal.protocol_id} as number {proposal.number}"
+    if len(proposal.spi) != 4 or int.from_bytes(proposal.spi) < 256:
+        # RFC 4303 section 2.1 reserves 1 to 255 and makes 0 no SPI.
+        yield Cause.QM2_SPI, proposal.spi.hex()
+    same = [transform for transform in offered.transforms if transform.number == chosen.number]
+    if not same:
+        yield Cause.QM2_TRANSFORM, f"number {chosen.number} was not offered"
+        return
+    if _algorithms(chosen, _NOT_ESP_ALGORITHMS) != _algorithms(same[0], _NOT_ESP_ALGORITHMS):
+        yield Cause.QM2_TRANSFORM, f"{chosen} under the number of {same[0]}"
+    elif chosen != same[0]:
+        yield Cause.QM2_ATTRIBUTES, f"{chosen} instead of {same[0]}"
+    mode = mode_of(chosen)
+    if (_PLAIN_MODES.get(mode, mode) if nat else mode) != EncapsulationMode.TRANSPORT:
+        yield Cause.QM2_ENCAPSULATION_MODE, f"{mode}"
+
+
+def mode_of(transform: Transform) -> EncapsulationMode:
+    """The encapsulation mode, by racoon's default where it is missing."""
+    for attribute in transform.attributes:
+        if attribute.type == IpsecAttribute.ENCAPSULATION_MODE:
+            return EncapsulationMode(attribute.number)
+    return EncapsulationMode.TRANSPORT
+
+
+def _algorithms(transform: Transform, without: frozenset[int]) -> tuple[int, dict[int, int]]:
+    """What a transform does, whatever the order and the form of its attributes."""
+    values = {
+        attribute.type: attribute.number
+        for attribute in transform.attributes
+        if attribute.type not in without
+    }
+    return transform.transform_id, values
+
+
+def _ids(
+    returned: tuple[Identification, ...], sent: tuple[Identification, Identification]
+) -> Findings:
+    """Types and addresses must match; protocols and ports too, unless they are 0."""
+    if len(returned) != 2:
+        yield Cause.QM2_IDS, f"{len(returned)} of them"
+        return
+    for ours, theirs in zip(sent, returned, strict=True):
+        if (
+            ours.id_type != theirs.id_type
+            or theirs.protocol not in {0, ours.protocol}
+            or theirs.port not in {0, ours.port}
+            or ours.data != theirs.data
+        ):
+            yield Cause.QM2_IDS, f"{theirs} for {ours}"
+
+
+def _nonce(payloads: Payloads, cause: Cause) -> Findings:
+    nonces = payloads.all(Nonce)
+    if len(nonces) != 1:
+        yield cause, f"{len(nonces)} of them"
+    elif len(nonces[0].data) not in _NONCE_SIZES:
+        yield cause, f"{len(nonces[0].data)} octets"

@@ -1,0 +1,193 @@
+"""The initiator of one client: exchanges in their order, timers, Delete and DPD. Sans-IO."""
+
+import hmac
+from collections.abc import Callable
+
+from ikev1.errors import ProtocolError
+from ikev1.wire.enums import Doi, ExchangeType, Flag, NotifyType, ProtocolId
+from ikev1.wire.header import HEADER_LENGTH, Header, parse_header
+from ikev1.wire.message import Payloads, parse_payloads
+from ikev1.wire.payloads import Delete, Hash, Notification, Payload
+from interop.initiator import derivation
+from interop.initiator.checks import Cause
+from interop.initiator.derivation import DhKey
+from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified
+from interop.initiator.main_mode import MainMode, Step
+from interop.initiator.profiles import Profile
+from interop.initiator.quick_mode import QuickMode
+from interop.initiator.session import NON_ESP_MARKER, BrokenRuleError, ClientPath, Session
+
+# RFC 2408 section 3.14.1: below it are errors.
+_FIRST_STATUS = 16384
+
+
+class Initiator:
+    """One client and its ISAKMP SA.
+
+    `tolerated` causes do not end an exchange; all that was found is in `findings`. `make_dh` can be
+    replaced to let many clients share a key pair.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        psk: bytes,
+        path: ClientPath,
+        random: Callable[[int], bytes],
+        *,
+        tolerated: frozenset[Cause] = frozenset(),
+        make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = derivation.dh_key,
+    ) -> None:
+        self._session = Session(profile, psk, path, random, make_dh, tolerated, cky_i=random(8))
+        self._main_mode = MainMode(self._session)
+        self._quick_modes: dict[int, QuickMode] = {}
+        self._sas: list[EspSas] = []
+        self._over = False
+
+    @property
+    def findings(self) -> tuple[tuple[Cause, str], ...]:
+        """Every rule that an answer broke, tolerated or not."""
+        return tuple(self._session.findings)
+
+    @property
+    def cookies(self) -> bytes:
+        """Both cookies, ours first."""
+        return self._session.cky_i + self._session.cky_r
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin Main Mode."""
+        return self._main_mode.start(now)
+
+    def quick_mode(self, now: float) -> list[Effect]:
+        """Begin a Quick Mode, the first or one that rekeys. Main Mode must be done."""
+        exchange = QuickMode(self._session, self._session.new_message_id())
+        self._quick_modes[exchange.message_id] = exchange
+        return [exchange.start(now)]
+
+    def close(self, now: float) -> list[Effect]:
+        """Say goodbye: a Delete for the ESP SAs, then one for the ISAKMP SA."""
+        del now
+        effects: list[Effect] = []
+        if self._sas:
+            spis = tuple(sa.inbound_spi for sa in self._sas)
+            effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, spis)]))
+        effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ISAKMP, (self.cookies,))]))
+        self._finish()
+        return [*effects, Closed(by_server=False)]
+
+    def delete_esp(self, spi: bytes) -> list[Effect]:
+        """Delete one inbound ESP SA, as after a rekeying."""
+        self._sas = [sa for sa in self._sas if sa.inbound_spi != spi]
+        return [self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, (spi,))])]
+
+    def are_you_there(self, sequence: int) -> list[Effect]:
+        """Ask for a sign of life (RFC 3706 section 5.3)."""
+        return [self._dpd(NotifyType.R_U_THERE, sequence.to_bytes(4))]
+
+    def receive(self, datagram: bytes, floated: bool, now: float) -> list[Effect]:
+        """Take a datagram from the server's port 4500 if `floated`, else from 500."""
+        if floated:
+            if not datagram.startswith(NON_ESP_MARKER):
+                return []
+            datagram = datagram[len(NON_ESP_MARKER) :]
+        if self._over or datagram[:8] != self._session.cky_i:
+            return []
+        try:
+            return self._dispatch(parse_header(datagram), datagram, now)
+        except ProtocolError as error:
+            return self._fail(Cause.MALFORMED, str(error))
+        except BrokenRuleError as error:
+            return self._fail(error.cause, error.detail)
+
+    def advance(self, now: float) -> list[Effect]:
+        """Repeat the requests that are due, or give up."""
+        effects: list[Effect] = []
+        for request in list(self._session.unanswered.values()):
+            if request.due > now:
+                continue
+            if request.tries == 0:
+                return [*effects, *self._fail(Cause.TIMEOUT, f"no answer to {request.name}")]
+            request.tries -= 1
+            request.interval *= self._session.profile.retransmission.factor
+            request.due = now + request.interval
+            effects.append(self._session.send(request.datagram))
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `advance` has something to do."""
+        return min((request.due for request in self._session.unanswered.values()), default=None)
+
+    def _dispatch(self, header: Header, datagram: bytes, now: float) -> list[Effect]:
+        if header.responder_cookie != self._session.cky_r and any(self._session.cky_r):
+            return []
+        if header.exchange_type == ExchangeType.IDENTITY_PROTECTION:
+            return self._main_mode.receive(header, datagram, now)
+        if header.exchange_type == ExchangeType.INFORMATIONAL:
+            return self._informational(header, datagram)
+        exchange = self._quick_modes.get(header.message_id)
+        if header.exchange_type != ExchangeType.QUICK_MODE or exchange is None:
+            raise BrokenRuleError(
+                Cause.UNEXPECTED_EXCHANGE, f"{header.exchange_type} {header.message_id:08x}"
+            )
+        effects = exchange.receive(header, datagram)
+        self._sas += [effect for effect in effects if isinstance(effect, EspSas)]
+        return effects
+
+    def _informational(self, header: Header, datagram: bytes) -> list[Effect]:
+        session = self._session
+        if header.flags & Flag.ENCRYPTION:
+            payloads = session.unseal(header, datagram, session.new_chain(header.message_id))
+            self._verify(header.message_id, payloads)
+        elif self._main_mode.step is Step.DONE:
+            return []
+        else:
+            # It proves nothing, but a client that waits for message 2 has no more than this.
+            payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
+        effects: list[Effect] = []
+        for payload in payloads.values:
+            if isinstance(payload, Notification):
+                effects += self._notification(payload)
+            elif isinstance(payload, Delete):
+                effects += self._delete(payload)
+        return effects
+
+    def _verify(self, message_id: int, payloads: Payloads) -> None:
+        proof = payloads.items[0].value if payloads.items else None
+        expected = self._session.mac(message_id.to_bytes(4), payloads.raw_after_first())
+        if not isinstance(proof, Hash) or not hmac.compare_digest(proof.data, expected):
+            raise BrokenRuleError(Cause.INFORMATIONAL_HASH, "HASH(1) does not verify")
+
+    def _notification(self, payload: Notification) -> list[Effect]:
+        if payload.notify_type == NotifyType.R_U_THERE:
+            return [self._dpd(NotifyType.R_U_THERE_ACK, payload.data)]
+        if payload.notify_type < _FIRST_STATUS:
+            waiting = ", ".join(request.name for request in self._session.unanswered.values())
+            raise BrokenRuleError(Cause.REFUSED, f"{payload.notify_type} to {waiting or 'nothing'}")
+        return [Notified(str(payload.notify_type), payload.data)]
+
+    def _delete(self, payload: Delete) -> list[Effect]:
+        if payload.protocol_id != ProtocolId.ISAKMP:
+            self._sas = [sa for sa in self._sas if sa.outbound_spi not in payload.spis]
+            return [EspDeleted(spi) for spi in payload.spis]
+        if self.cookies not in payload.spis:
+            return []
+        self._finish()
+        return [Closed(by_server=True)]
+
+    def _dpd(self, kind: NotifyType, data: bytes) -> Effect:
+        notification = Notification(Doi.IPSEC, ProtocolId.ISAKMP, kind, self.cookies, data)
+        return self._inform([notification])
+
+    def _inform(self, payloads: list[Payload]) -> Effect:
+        session = self._session
+        message_id = session.new_message_id()
+        chain = session.new_chain(message_id)
+        return session.send(session.hashed(ExchangeType.INFORMATIONAL, message_id, payloads, chain))
+
+    def _fail(self, cause: Cause, detail: str) -> list[Effect]:
+        self._finish()
+        return [Failed(cause, detail)]
+
+    def _finish(self) -> None:
+        self._over = True
+        self._session.unanswered.clear()

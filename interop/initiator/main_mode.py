@@ -1,0 +1,226 @@
+"""Main Mode with a preshared key, the initiator's side (RFC 2409 section 5.4, RFC 3947).
+
+HDR, SA, VID...                -->
+                               <--  HDR, SA, VID...
+HDR, KE, Ni, NAT-D, NAT-D      -->
+                               <--  HDR, KE, Nr, NAT-D, NAT-D
+HDR*, IDii, HASH_I [, N]       -->          from here on port 4500, if there is a NAT
+                               <--  HDR*, IDir, HASH_R
+"""
+
+import enum
+import hmac
+
+from ikev1.wire.enums import (
+    Doi,
+    EncryptionAlgorithm,
+    ExchangeType,
+    HashAlgorithm,
+    IdType,
+    IkeAttribute,
+    NotifyType,
+    ProtocolId,
+)
+from ikev1.wire.header import HEADER_LENGTH, Header
+from ikev1.wire.message import Payloads, build_payloads, parse_payloads
+from ikev1.wire.payloads import (
+    Hash,
+    Identification,
+    KeyExchange,
+    NatD,
+    Nonce,
+    Notification,
+    Payload,
+    VendorId,
+)
+from ikev1.wire.sa import SaPayload, Transform
+from interop.initiator import checks, derivation, offers
+from interop.initiator.checks import Cause
+from interop.initiator.derivation import CbcChain, DhKey
+from interop.initiator.effects import Effect, Phase1Up
+from interop.initiator.session import (
+    IKE_PORT,
+    NAT_D_NUMBERS,
+    Address,
+    BrokenRuleError,
+    Session,
+)
+
+UDP = 17
+_MESSAGE_ID = 0
+
+
+class Step(enum.Enum):
+    """What is waited for."""
+
+    IDLE = enum.auto()
+    MESSAGE_2 = enum.auto()
+    MESSAGE_4 = enum.auto()
+    MESSAGE_6 = enum.auto()
+    DONE = enum.auto()
+
+
+class MainMode:
+    """The exchange of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.step = Step.IDLE
+        self._session = session
+        self._offered = offers.phase1_proposal(session.profile)
+        self._sai_b = b""
+        self._ni = session.random(session.profile.nonce_size)
+        self._seen: set[bytes] = set()
+        # From message 2 on:
+        self._chosen: Transform
+        self._hash: HashAlgorithm
+        self._dh: DhKey
+        # From message 4 on:
+        self._g_xr: bytes
+        self._chain: CbcChain
+
+    def start(self, now: float) -> list[Effect]:
+        """Send message 1."""
+        session = self._session
+        payloads: list[Payload] = [offers.sa(self._offered)]
+        payloads += [VendorId(data) for data in session.profile.vendor_ids]
+        first, body = build_payloads(payloads)
+        self._sai_b = parse_payloads(first, body).body(0)
+        self.step = Step.MESSAGE_2
+        return [session.request("MM1", _MESSAGE_ID, session.clear(payloads), now)]
+
+    def receive(self, header: Header, datagram: bytes, now: float) -> list[Effect]:
+        """Take an answer; a repetition of one is nothing new, however late it comes."""
+        if datagram in self._seen or self.step is Step.DONE:
+            return []
+        self._seen.add(datagram)
+        session = self._session
+        if self.step is Step.MESSAGE_6:
+            payloads = session.unseal(header, datagram, self._chain)
+            del session.unanswered[_MESSAGE_ID]
+            return self._message_6(payloads)
+        payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
+        if self.step is Step.MESSAGE_2:
+            session.cky_r = header.responder_cookie
+            return [self._message_2(payloads, now)]
+        return [self._message_4(payloads, now)]
+
+    def _message_2(self, payloads: Payloads, now: float) -> Effect:
+        session = self._session
+        session.judge(checks.message_2(payloads, self._offered))
+        sa = payloads.first(SaPayload)
+        assert sa is not None  # message_2 found one
+        self._chosen = sa.proposals[0].transforms[0]
+        self._hash = HashAlgorithm(attribute(self._chosen, IkeAttribute.HASH_ALGORITHM))
+        answered = {vendor_id.data for vendor_id in payloads.all(VendorId)}
+        common = answered.intersection(session.profile.vendor_ids)
+        session.nat_t = next((data for data in NAT_D_NUMBERS if data in common), None)
+        group = attribute(self._chosen, IkeAttribute.GROUP_DESCRIPTION)
+        self._dh = session.make_dh(group, session.random)
+        request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._ni)]
+        if session.nat_d is not None:
+            path = session.path
+            # The other side first (AI, ident_ir2mx).
+            request += (
+                NatD(self._nat_hash(path.server, path.server_port), session.nat_d),
+                NatD(self._nat_hash(path.inner, path.inner_port), session.nat_d),
+            )
+        self.step = Step.MESSAGE_4
+        return session.request("MM3", _MESSAGE_ID, session.clear(request), now)
+
+    def _message_4(self, payloads: Payloads, now: float) -> Effect:
+        session = self._session
+        session.judge(checks.message_4(payloads, session.nat_d))
+        key_exchange, nonce = payloads.first(KeyExchange), payloads.first(Nonce)
+        assert key_exchange is not None  # message_4 found both
+        assert nonce is not None
+        self._detect_nat(payloads.all(NatD))
+        self._g_xr = key_exchange.data
+        self._derive(nonce.data)
+        identity = self._identity()
+        _, body = build_payloads([identity])
+        proof = self._proof(self._dh.public, self._g_xr, session.cky_i + session.cky_r, body[4:])
+        request: list[Payload] = [identity, Hash(proof)]
+        if session.profile.initial_contact:
+            cookies = session.cky_i + session.cky_r
+            request.append(
+                Notification(Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, cookies, b"")
+            )
+        session.floated = session.nat
+        self.step = Step.MESSAGE_6
+        datagram = session.sealed(
+            ExchangeType.IDENTITY_PROTECTION, _MESSAGE_ID, request, self._chain
+        )
+        return session.request("MM5", _MESSAGE_ID, datagram, now)
+
+    def _message_6(self, payloads: Payloads) -> list[Effect]:
+        session = self._session
+        session.judge(checks.message_6(payloads, server_behind_nat=session.server_behind_nat))
+        identity, proof = payloads.first(Identification), payloads.first(Hash)
+        assert identity is not None  # message_6 found both
+        assert proof is not None
+        cookies = session.cky_r + session.cky_i
+        expected = self._proof(self._g_xr, self._dh.public, cookies, payloads.body(identity))
+        if not hmac.compare_digest(proof.data, expected):
+            raise BrokenRuleError(Cause.MM6_HASH, "HASH_R does not verify")
+        session.phase1_last_block = self._chain.iv
+        self.step = Step.DONE
+        return [
+            Phase1Up(self._chosen, identity, session.client_behind_nat, session.server_behind_nat)
+        ]
+
+    def _derive(self, nr: bytes) -> None:
+        session = self._session
+        try:
+            g_xy = self._dh.agree(self._g_xr)
+        except ValueError as error:
+            raise BrokenRuleError(Cause.MM4_KEY_EXCHANGE, str(error)) from error
+        encryption = attribute(self._chosen, IkeAttribute.ENCRYPTION_ALGORITHM)
+        key_length = None
+        if encryption == EncryptionAlgorithm.AES_CBC:
+            key_length = attribute(self._chosen, IkeAttribute.KEY_LENGTH)
+        session.secrets = derivation.derive(
+            self._hash,
+            encryption,
+            derivation.phase1_key_size(encryption, key_length),
+            session.psk,
+            self._ni + nr,
+            g_xy,
+            session.cky_i + session.cky_r,
+        )
+        iv = derivation.digest(self._hash, self._dh.public, self._g_xr)
+        size = derivation.block_size(encryption)
+        self._chain = CbcChain(encryption, session.secrets.key, iv[:size])
+
+    def _proof(self, own: bytes, other: bytes, cookies: bytes, id_b: bytes) -> bytes:
+        keys = self._session.keys
+        return derivation.prf(keys.hash, keys.skeyid, own, other, cookies, self._sai_b, id_b)
+
+    def _detect_nat(self, received: tuple[NatD, ...]) -> None:
+        """The first is of us as the server sees us, the others are of the server itself."""
+        if not received:
+            return
+        session = self._session
+        path = session.path
+        ours = self._nat_hash(path.inner, path.inner_port)
+        theirs = self._nat_hash(path.server, path.server_port)
+        session.client_behind_nat = received[0].data != ours
+        session.server_behind_nat = all(nat_d.data != theirs for nat_d in received[1:])
+
+    def _nat_hash(self, address: Address, port: int) -> bytes:
+        cookies = self._session.cky_i + self._session.cky_r
+        return derivation.digest(self._hash, cookies, address.packed, port.to_bytes(2))
+
+    def _identity(self) -> Identification:
+        """The inner address, with port 500 even on 4500 (AI, ipsecdoi_setid1)."""
+        inner = self._session.path.inner
+        return Identification(address_type(inner), UDP, IKE_PORT, inner.packed)
+
+
+def address_type(address: Address) -> IdType:
+    """The ID type of an address."""
+    return IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR
+
+
+def attribute(transform: Transform, kind: int) -> int:
+    """The value of an attribute that a transform is known to have."""
+    return next(attribute.number for attribute in transform.attributes if attribute.type == kind)

@@ -1,0 +1,180 @@
+"""Runs initiators over UDP sockets, many in one process."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_address
+
+from interop.initiator.checks import Cause
+from interop.initiator.derivation import DhKey
+from interop.initiator.effects import Closed, Effect, EspSas, Failed, Phase1Up, Send
+from interop.initiator.engine import Initiator
+from interop.initiator.profiles import Profile
+from interop.initiator.report import Outcome, Report, summarize
+from interop.initiator.session import Address, ClientPath
+
+MAX_DATAGRAM = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the clients have in common.
+
+    `inner` gives client number n the n-th address of a network that the server does not see, and so
+    a NAT; without it a client tells its real address and port. `source_port` is the first client's,
+    each client takes two in a row (towards 500 and towards 4500); 0 lets the kernel choose.
+    """
+
+    profile: Profile
+    psk: bytes
+    target: Address
+    port: int
+    floated_port: int
+    make_dh: Callable[[int, Callable[[int], bytes]], DhKey]
+    tolerated: frozenset[Cause] = frozenset()
+    source: Address | None = None
+    source_port: int = 0
+    inner: IPv4Network | None = None
+    quick_modes: int = 1
+    keep: bool = False
+    """Leave the SAs to the server instead of deleting them."""
+
+
+class Client:
+    """One initiator and its sockets."""
+
+    def __init__(self, plan: Plan, number: int) -> None:
+        self._plan = plan
+        self._number = number
+        self._sockets: dict[bool, socket.socket] = {}
+        self._wake = asyncio.Event()
+        self._quick_modes_left = plan.quick_modes
+        self._main_mode: float | None = None
+        self._quick_mode: float | None = None
+        self._failure: tuple[Cause, str] | None = None
+        self._done = False
+        near = self._socket(floated=False)
+        local_address, local_port = near.getsockname()[:2]
+        if plan.inner is None:
+            inner, inner_port = ip_address(local_address), local_port
+        else:
+            inner, inner_port = plan.inner[number + 1], 500
+        self._engine = Initiator(
+            plan.profile,
+            plan.psk,
+            ClientPath(inner, plan.target, inner_port, plan.port),
+            os.urandom,
+            tolerated=plan.tolerated,
+            make_dh=plan.make_dh,
+        )
+
+    async def run(self) -> Outcome:
+        """Do Main Mode and the Quick Modes, one after the other."""
+        try:
+            self._started = time.monotonic()
+            self._carry_out(self._engine.start(self._started))
+            while not self._done:
+                await self._sleep()
+                if not self._done:
+                    self._carry_out(self._engine.advance(time.monotonic()))
+        finally:
+            self._close_sockets()
+        return Outcome(self._main_mode, self._quick_mode, self._failure, self._engine.findings)
+
+    async def _sleep(self) -> None:
+        deadline = self._engine.next_deadline()
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        self._wake.clear()
+
+    def _readable(self, sock: socket.socket, floated: bool) -> None:
+        while not self._done:
+            try:
+                datagram = sock.recv(MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except ConnectionRefusedError:
+                # The ICMP error of an earlier datagram; the timers decide what follows.
+                continue
+            self._carry_out(self._engine.receive(datagram, floated, time.monotonic()))
+        self._wake.set()
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(datagram, floated):
+                    self._send(datagram, floated)
+                case Phase1Up():
+                    self._main_mode = self._lap()
+                    self._next()
+                case EspSas():
+                    self._quick_mode = self._lap()
+                    self._next()
+                case Failed(cause, detail):
+                    self._failure = (cause, detail)
+                    self._done = True
+                case Closed(by_server=True):
+                    self._failure = (Cause.REFUSED, "the server deleted the ISAKMP SA")
+                    self._done = True
+
+    def _next(self) -> None:
+        """Another Quick Mode, or the end."""
+        if self._quick_modes_left:
+            self._quick_modes_left -= 1
+            self._carry_out(self._engine.quick_mode(time.monotonic()))
+            return
+        if not self._plan.keep:
+            self._carry_out(self._engine.close(time.monotonic()))
+        self._done = True
+
+    def _lap(self) -> float:
+        """The time since the start or since the last call."""
+        now = time.monotonic()
+        lap, self._started = now - self._started, now
+        return lap
+
+    def _send(self, datagram: bytes, floated: bool) -> None:
+        # A full socket buffer and an earlier ICMP error are both losses like any other.
+        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+            self._socket(floated).send(datagram)
+
+    def _socket(self, floated: bool) -> socket.socket:
+        if floated in self._sockets:
+            return self._sockets[floated]
+        plan = self._plan
+        family = socket.AF_INET if plan.target.version == 4 else socket.AF_INET6
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        if plan.source is not None or plan.source_port:
+            port = plan.source_port + 2 * self._number + floated if plan.source_port else 0
+            sock.bind((str(plan.source or ""), port))
+        sock.connect((str(plan.target), plan.floated_port if floated else plan.port))
+        asyncio.get_running_loop().add_reader(sock, self._readable, sock, floated)
+        self._sockets[floated] = sock
+        return sock
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets.values():
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+
+
+async def run(plan: Plan, count: int, concurrency: int) -> Report:
+    """Run `count` clients, at most `concurrency` of them at a time."""
+    numbers = iter(range(count))
+    outcomes: list[Outcome] = []
+
+    async def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            outcomes.append(await Client(plan, number).run())  # noqa: PERF401
+
+    elapsed, cpu = time.monotonic(), time.process_time()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(min(count, concurrency)):
+            tasks.create_task(work(numbers))
+    return summarize(outcomes, time.monotonic() - elapsed, time.process_time() - cpu)
