@@ -1,0 +1,52 @@
+"""Where the packets of a PPP session go: the kernel's own L2TP and PPP."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What IPCP and LCP agreed upon for the network interface of a session."""
+
+    local_address: str
+    peer_address: str
+    mtu: int
+    """Octets of the largest IP packet for the peer: no more than the peer's MRU."""
+    proxy_arp: str | None = None
+    """Interface on which ARP requests for the peer's address are answered; None for no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """PPP frames and their octets, both ways, negotiation included."""
+
+    received_packets: int
+    received_bytes: int
+    receive_errors: int
+    sent_packets: int
+    sent_bytes: int
+    send_errors: int
+
+
+class DataPath(Protocol):
+    """Carries the PPP frames of one session, and its IP packets once it is configured.
+
+    What it receives and does not handle itself it gives to a callback, as a PPP frame without
+    address and control field: two octets of protocol, then the information.
+    """
+
+    @property
+    def interface(self) -> str | None:
+        """Name of the network interface; None before `configure`."""
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame of the form the callback gets. False if it was lost on our side."""
+
+    async def configure(self, settings: LinkSettings) -> None:
+        """Make the network interface and let IP packets through. Raises DataPathError."""
+
+    def counters(self) -> Counters:
+        """Count what has passed so far. Raises DataPathError."""
+
+    async def close(self) -> None:
+        """Take down the session and its interface. May be called twice."""

@@ -1,0 +1,38 @@
+"""The one exception of the data paths."""
+
+import errno
+import os
+
+_REMEDIES = {
+    ("open /dev/ppp", errno.ENOENT): "load the kernel module ppp_generic",
+    ("open /dev/ppp", errno.ENXIO): "load the kernel module ppp_generic",
+    ("open /dev/ppp", errno.ENODEV): "load the kernel module ppp_generic",
+    ("PPPoL2TP socket", errno.EAFNOSUPPORT): "load the kernel module l2tp_ppp",
+    ("PPPoL2TP socket", errno.EPROTONOSUPPORT): "load the kernel module l2tp_ppp;"
+    " Red Hat's systems have it in the package kernel-modules-extra",
+    ("PPPoL2TP tunnel", errno.EEXIST): "the kernel has a tunnel with this ID; tunnel IDs are unique"
+    " in a network namespace",
+    ("PPPoL2TP session", errno.EEXIST): "the tunnel has a session with this ID",
+    ("bind", errno.EADDRINUSE): "another program, such as xl2tpd, uses this UDP port",
+    ("bind", errno.EADDRNOTAVAIL): "no interface has this address",
+    ("proxy ARP", errno.ENODEV): "no interface has this name",
+}
+
+
+class DataPathError(Exception):
+    """The kernel refused a part of a data path.
+
+    `errno` is its reason, `operation` what was tried, `what` the tunnel, session or interface,
+    `remedy` what to do about it or None.
+    """
+
+    def __init__(self, error_number: int, operation: str, what: str) -> None:
+        self.errno = error_number
+        self.operation = operation
+        self.what = what
+        self.remedy = _REMEDIES.get((operation, error_number))
+        if error_number in (errno.EPERM, errno.EACCES):
+            self.remedy = "CAP_NET_ADMIN is needed in this network namespace"
+        name = errno.errorcode.get(error_number, str(error_number))
+        text = f"{operation} {what}: {name}, {os.strerror(error_number)}"
+        super().__init__(f"{text}; {self.remedy}" if self.remedy else text)

@@ -1,0 +1,96 @@
+"""Network interfaces and proxy ARP, over NETLINK_ROUTE."""
+
+import errno
+import socket
+
+from pyroute2.iproute.linux import AsyncIPRoute
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nlsocket import NetlinkRequest
+from pyroute2.netlink.rtnl import RTM_GETNEIGH
+from pyroute2.netlink.rtnl.ndmsg import NTF_PROXY, ndmsg
+
+from l2tp.datapath import LinkSettings
+from l2tp.datapath.errors import DataPathError
+
+PROXY_ARP_PROTOCOL = 0x4C
+"""rtm_protocol of our proxy ARP entries, "L": tells them from others after a crash."""
+
+_HOST_PREFIX = 32
+
+
+class Interfaces:
+    """Sets up the interfaces of PPP units."""
+
+    def __init__(self) -> None:
+        self._routes = AsyncIPRoute()
+
+    async def open(self) -> None:
+        """Open the socket."""
+        await self._routes.setup_endpoint()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._routes.close()
+
+    async def configure(self, interface: str, settings: LinkSettings) -> None:
+        """Give an interface its addresses and MTU, and bring it up. Raises DataPathError."""
+        try:
+            index = _index(interface)
+            await self._routes.addr(
+                "add",
+                index=index,
+                local=settings.local_address,
+                address=settings.peer_address,
+                prefixlen=_HOST_PREFIX,
+            )
+            await self._routes.link("set", index=index, mtu=settings.mtu, state="up")
+        except NetlinkError as error:
+            raise DataPathError(error.code, "configure", interface) from error
+        if settings.proxy_arp is not None:
+            await self._proxy("add", settings.proxy_arp, settings.peer_address)
+
+    async def stop_proxy_arp(self, interface: str, address: str) -> None:
+        """Answer ARP requests for the address no longer. Raises DataPathError."""
+        await self._proxy("del", interface, address)
+
+    async def purge_proxy_arp(self) -> int:
+        """Remove the proxy ARP entries of an earlier run that was killed; say how many."""
+        question = ndmsg()
+        question.update(family=socket.AF_INET, flags=NTF_PROXY)
+        request = NetlinkRequest(
+            self._routes,
+            question,
+            msg_type=RTM_GETNEIGH,
+            msg_flags=NLM_F_REQUEST | NLM_F_DUMP,
+        )
+        await request.send()
+        stale = [
+            (entry["ifindex"], entry.get_attr("NDA_DST"))
+            async for entry in request.response()
+            if entry.get_attr("NDA_PROTOCOL") == PROXY_ARP_PROTOCOL
+        ]
+        for index, address in stale:
+            await self._routes.neigh("del", ifindex=index, dst=address, flags=NTF_PROXY)
+        return len(stale)
+
+    async def _proxy(self, command: str, interface: str, address: str) -> None:
+        try:
+            await self._routes.neigh(
+                command,
+                ifindex=_index(interface),
+                dst=address,
+                flags=NTF_PROXY,
+                protocol=PROXY_ARP_PROTOCOL,
+            )
+        except NetlinkError as error:
+            if command == "del" and error.code == errno.ENOENT:
+                return
+            raise DataPathError(error.code, "proxy ARP", interface) from error
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as error:
+        raise DataPathError(error.errno or 0, "find", interface) from error

@@ -1,0 +1,179 @@
+"""The kernel data path: PPPoL2TP tunnels and sessions with PPP units on top.
+
+Everything here belongs to this process: when it ends, in whatever way, the kernel removes tunnels,
+sessions and interfaces with their addresses and routes. Proxy ARP entries alone stay behind, see
+`KernelDataPaths.open`.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from l2tp.datapath import Counters, LinkSettings
+from l2tp.datapath.errors import DataPathError
+from l2tp.datapath.interface import Interfaces
+from l2tp.datapath.ppp_unit import FIRST_LINK_PROTOCOL, Channel, Unit
+from l2tp.datapath.pppol2tp import PppoL2tpSocket
+from l2tp.datapath.udp import Address, Datagram, L2tpSocket
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelEnds:
+    """The ends of an L2TP tunnel. `tunnel_id` must be unique in the network namespace."""
+
+    local: Address
+    peer: Address
+    mark: int
+    """Carried by what the kernel sends, so that it leaves through the client's own SA."""
+    tunnel_id: int
+    peer_tunnel_id: int
+
+
+class KernelTunnel:
+    """A tunnel of the kernel, with the UDP socket it needs."""
+
+    def __init__(self, ends: TunnelEnds, on_datagram: Callable[[Datagram], None]) -> None:
+        """Make it. Raises DataPathError.
+
+        From here on the client's datagrams come to `on_datagram`, save data messages of sessions
+        the kernel knows.
+        """
+        self.ends = ends
+        self._udp = L2tpSocket(on_datagram)
+        try:
+            self._udp.open(ends.local, ends.peer, ends.mark)
+            self._tunnel = PppoL2tpSocket(
+                self._udp.fileno(), ends.tunnel_id, 0, ends.peer_tunnel_id, 0
+            )
+        except DataPathError:
+            self._udp.close()
+            raise
+        self.sessions = 0
+
+    def session(self, session_id: int, peer_session_id: int) -> PppoL2tpSocket:
+        """Make a session in the tunnel. Raises DataPathError."""
+        ends = self.ends
+        return PppoL2tpSocket(
+            self._udp.fileno(), ends.tunnel_id, session_id, ends.peer_tunnel_id, peer_session_id
+        )
+
+    def close(self) -> None:
+        """Remove the tunnel and what is left of its sessions."""
+        self._tunnel.close()
+        self._udp.close()
+
+
+class KernelDataPath:
+    """The data path of one session; made by `KernelDataPaths.open_session`."""
+
+    def __init__(
+        self,
+        session: PppoL2tpSocket,
+        channel: Channel,
+        mru: int,
+        interfaces: Interfaces,
+        on_frame: Callable[[bytes], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._mru = mru
+        self._interfaces = interfaces
+        self._on_frame = on_frame
+        self._on_close: Callable[[], None] | None = on_close
+        self._channel = channel
+        self._unit: Unit | None = None
+        self._proxy_arp: tuple[str, str] | None = None
+
+    @property
+    def interface(self) -> str | None:
+        """Name of the network interface; None before `configure`."""
+        return self._unit.interface if self._unit else None
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame: protocol and information. False if the kernel did not take it."""
+        protocol = int.from_bytes(frame[:2])
+        if self._unit is None or protocol >= FIRST_LINK_PROTOCOL:
+            return self._channel.send(frame)
+        return self._unit.send(frame)
+
+    async def configure(self, settings: LinkSettings) -> None:
+        """Make the network interface and let IP packets through. Raises DataPathError."""
+        unit = Unit(self._mru, self._on_frame)
+        self._unit = unit
+        self._channel.connect(unit)
+        await self._interfaces.configure(unit.interface, settings)
+        if settings.proxy_arp is not None:
+            self._proxy_arp = (settings.proxy_arp, settings.peer_address)
+
+    def counters(self) -> Counters:
+        """Count the PPP frames so far. Raises DataPathError."""
+        return self._session.counters()
+
+    async def close(self) -> None:
+        """Remove the interface, the session and, with its last session, the tunnel."""
+        if self._on_close is None:
+            return
+        on_close, self._on_close = self._on_close, None
+        if self._unit is not None:
+            self._unit.close()
+        self._channel.close()
+        self._session.close()
+        on_close()
+        if self._proxy_arp is not None:
+            await self._interfaces.stop_proxy_arp(*self._proxy_arp)
+
+
+class KernelDataPaths:
+    """Opens data paths; keeps the tunnel that sessions share as long as one of them lives."""
+
+    def __init__(self, on_datagram: Callable[[Datagram], None]) -> None:
+        """`on_datagram` gets what arrives for a tunnel and is not of a session of the kernel."""
+        self._on_datagram = on_datagram
+        self._interfaces = Interfaces()
+        self._tunnels: dict[int, KernelTunnel] = {}
+
+    async def open(self) -> None:
+        """Get ready, and remove the proxy ARP entries of an earlier run that was killed."""
+        await self._interfaces.open()
+        await self._interfaces.purge_proxy_arp()
+
+    def close(self) -> None:
+        """Close what `open` opened; data paths are closed by themselves, before."""
+        self._interfaces.close()
+
+    async def open_session(
+        self,
+        ends: TunnelEnds,
+        session_id: int,
+        peer_session_id: int,
+        mru: int,
+        on_frame: Callable[[bytes], None],
+        *,
+        sequencing: bool = False,
+    ) -> KernelDataPath:
+        """Make the kernel take over a session, and the tunnel if this is its first.
+
+        `mru` is the largest PPP packet the peer may send. The frames of the session come to
+        `on_frame` until IP packets pass by themselves. Raises DataPathError; nothing is left then.
+        """
+        tunnel = self._tunnels.get(ends.tunnel_id)
+        if tunnel is None:
+            tunnel = self._tunnels[ends.tunnel_id] = KernelTunnel(ends, self._on_datagram)
+        with ExitStack() as undo:
+            tunnel.sessions += 1
+            undo.callback(self._release, tunnel)
+            session = tunnel.session(session_id, peer_session_id)
+            undo.callback(session.close)
+            if sequencing:
+                session.number_packets()
+            channel = Channel(session.channel(), on_frame)
+            undo.pop_all()
+        release = partial(self._release, tunnel)
+        return KernelDataPath(session, channel, mru, self._interfaces, on_frame, release)
+
+    def _release(self, tunnel: KernelTunnel) -> None:
+        tunnel.sessions -= 1
+        if not tunnel.sessions:
+            del self._tunnels[tunnel.ends.tunnel_id]
+            tunnel.close()
