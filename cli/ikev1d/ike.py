@@ -15,6 +15,7 @@ from cli.ikev1d.workers import DhWorkers
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    ChildUp,
     ClientDown,
     ComputeDh,
     Effect,
@@ -63,7 +64,8 @@ def make_settings(config: Config) -> Settings:
 class IkeHost:
     """The engine and its surroundings.
 
-    `client_gone` is called with the mark of each client of which nothing is left.
+    `client_gone` is called with the mark of each client of which nothing is left, `child_up` with
+    each child SA that has come up.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class IkeHost:
         sas: KernelSas,
         story: Story,
         client_gone: Callable[[int, str], None],
+        child_up: Callable[[ChildUp], None],
     ) -> None:
         self.engine = Responder(
             make_settings(config), MarkSpace(config.marks.base, config.marks.mask), os.urandom
@@ -81,6 +84,7 @@ class IkeHost:
         self._sas = sas
         self._story = story
         self._client_gone = client_gone
+        self._child_up = child_up
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._workers = DhWorkers(os.urandom)
@@ -136,6 +140,8 @@ class IkeHost:
                     self._story.tell(effect)
                     if isinstance(effect, ClientDown):
                         self._client_gone(effect.mark, effect.cause)
+                    elif isinstance(effect, ChildUp):
+                        self._child_up(effect)
         self._timer.set(self.engine.next_deadline())
 
     def _answer(self, ticket: int, answer: Awaitable[object]) -> None:

@@ -110,6 +110,15 @@ class KernelSas:
         """Follow the client to another address or port."""
         self._queue.put_nowait(self._tolerant(self._move(old, new), new))
 
+    def inbound_spi_of(self, spi: int, destination: str) -> int | None:
+        """The inbound SPI of the child that an SA of the kernel belongs to."""
+        for client in self._clients.values():
+            for table in (client.inbound, client.outbound):
+                for inbound_spi, sa in table.items():
+                    if (sa.spi, sa.dst) == (spi, destination):
+                        return inbound_spi
+        return None
+
     async def traffic(self) -> dict[int, Traffic]:
         """Octets by client mark, over all its SAs."""
         carried = {

@@ -1,4 +1,4 @@
-"""The gateway's UDP sockets: IKE on 500 and 4500, L2TP on 1701.
+"""The gateway's IKE sockets, UDP 500 and 4500.
 
 Each wake-up drains a bounded number of datagrams, and each answer leaves from the address that the
 question was sent to.
@@ -23,7 +23,6 @@ from xfrm.sockets import (
 IKE_PORT = 500
 NAT_T_PORT = 4500
 """RFC 3947 section 4."""
-L2TP_PORT = 1701
 MAX_DATAGRAM = 65_535
 DRAIN = 32
 """Datagrams read in one wake-up, so that other sockets and timers get their turn."""
@@ -35,7 +34,7 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every address of the gateway is served un
 
 
 class DatagramSocket:
-    """A UDP socket that says where each datagram was sent to, and which mark it carries."""
+    """A UDP socket that says where each datagram was sent to."""
 
     def __init__(self, address: str, port: int, prepare: Callable[[socket.socket], None]) -> None:
         """Bind; `prepare` sets what must hold before the first datagram. Raises OSError."""
@@ -53,20 +52,20 @@ class DatagramSocket:
             self._socket.close()
             raise
 
-    def start(self, receive: Callable[[bytes, str, str, int, int], None]) -> None:
-        """Call `receive(datagram, local address, remote address, remote port, mark)` for each."""
+    def start(self, receive: Callable[[bytes, str, str, int], None]) -> None:
+        """Call `receive(datagram, local address, remote address, remote port)` for each."""
         asyncio.get_running_loop().add_reader(self._socket, self._drain, receive)
 
-    def send(self, datagram: bytes, local: str, remote: str, port: int, mark: int = 0) -> None:
+    def send(self, datagram: bytes, local: str, remote: str, port: int) -> None:
         """Send one datagram from `local`. Raises OSError."""
-        self._socket.sendmsg([datagram], send_ancillary(local, mark), 0, (remote, port))
+        self._socket.sendmsg([datagram], send_ancillary(local), 0, (remote, port))
 
     def close(self) -> None:
         """Close the socket."""
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def _drain(self, receive: Callable[[bytes, str, str, int, int], None]) -> None:
+    def _drain(self, receive: Callable[[bytes, str, str, int], None]) -> None:
         for _ in range(DRAIN):
             try:
                 data, ancillary, _, (remote, port) = self._socket.recvmsg(
@@ -77,7 +76,7 @@ class DatagramSocket:
             except OSError:
                 continue  # an ICMP error of something sent before
             info = packet_info(ancillary)
-            receive(data, info.local_address, remote, port, info.mark)
+            receive(data, info.local_address, remote, port)
 
 
 class IkeSockets:
@@ -101,7 +100,7 @@ class IkeSockets:
             port = datagram_socket.port
 
             def received(
-                data: bytes, local: str, remote: str, remote_port: int, _mark: int, port: int = port
+                data: bytes, local: str, remote: str, remote_port: int, port: int = port
             ) -> None:
                 receive(data, Path(local, port, remote, remote_port, port == NAT_T_PORT))
 

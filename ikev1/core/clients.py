@@ -58,10 +58,14 @@ class Client:
     """A remote endpoint with one identity."""
 
     id: str
-    mark: int
     path: Path
     identity: str
     connection: str
+    implementation: str
+    nat: str
+    since: float
+    mark: int = 0
+    """Given by `Clients.add`."""
     phase1: list[bytes] = field(default_factory=list)
     """Cookie pairs of its IKE SAs, the newest last."""
     children: list[Child] = field(default_factory=list)
@@ -98,18 +102,18 @@ class Clients:
         """The client at this remote endpoint with this identity: its Phase 1 is being renewed."""
         return self._by_endpoint.get((path.remote, path.remote_port, identity, connection))
 
-    def add(self, client_id: str, path: Path, identity: str, connection: str) -> Client | None:
-        """A new client with a mark of its own; None where every mark is taken."""
+    def add(self, client: Client) -> bool:
+        """Take in a new client and give it a mark of its own; False where every mark is taken."""
         mark = self._free_mark()
         if mark is None:
-            return None
-        if client_id in self._by_id:
-            client_id = f"{client_id}-{mark:x}"
-        client = Client(client_id, mark, path, identity, connection)
+            return False
+        if client.id in self._by_id:
+            client.id = f"{client.id}-{mark:x}"
+        client.mark = mark
         self._by_mark[mark] = client
-        self._by_id[client_id] = client
+        self._by_id[client.id] = client
         self._by_endpoint[client.endpoint] = client
-        return client
+        return True
 
     def move(self, client: Client, path: Path) -> None:
         """The client is at another address or port now."""

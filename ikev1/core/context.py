@@ -94,8 +94,16 @@ class Context:
         if old is not None and (initial_contact or sa.implementation.initial_contact):
             self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
             old = None
-        client = old or self.clients.add(sa.client, path, shown, sa.connection)
-        if client is None:
+        client = old or Client(
+            id=sa.client,
+            path=path,
+            identity=shown,
+            connection=sa.connection,
+            implementation=sa.implementation.name,
+            nat=str(sa.nat),
+            since=self.now,
+        )
+        if old is None and not self.clients.add(client):
             raise ExchangeError(
                 "every SA mark is in use",
                 NotifyType.NO_PROPOSAL_CHOSEN,

@@ -92,6 +92,8 @@ class IkePolicy:
     encryption: frozenset[str]
     hashes: frozenset[str]
     groups: frozenset[str]
+    max_lifetime: int = MAX_ENFORCED_LIFETIME
+    """Seconds after which the gateway ends an SA, whatever the client asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class EspPolicy:
 
     encryption: frozenset[str]
     integrity: frozenset[str]
+    max_lifetime: int = MAX_ENFORCED_LIFETIME
+    """Seconds after which the gateway ends an SA, whatever the client asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +170,9 @@ def _lifetimes(transform: Transform, life_type: int, duration: int) -> dict[int,
     return lifetimes
 
 
-def _enforced(lifetime: int | None) -> int:
+def _enforced(lifetime: int | None, most: int) -> int:
     """Seconds that the gateway keeps the SA: what was asked, within reason; 0 means unsaid."""
-    return min(lifetime or DEFAULT_LIFETIME, MAX_ENFORCED_LIFETIME)
+    return min(lifetime or DEFAULT_LIFETIME, most)
 
 
 def choose_ike(
@@ -232,7 +236,7 @@ def _match_ike(
         key_bits=bits or TRIPLE_DES_BITS,
         hash=hash_algorithm,
         group=group,
-        lifetime=_enforced(lifetimes.get(LifeType.SECONDS)),
+        lifetime=_enforced(lifetimes.get(LifeType.SECONDS), policy.max_lifetime),
         label=label,
     )
 
@@ -316,7 +320,7 @@ def _match_esp(
         ),
         group=group or None,
         encapsulated=mode in UDP_ENCAPSULATION,
-        lifetime=_enforced(lifetimes.get(LifeType.SECONDS)),
+        lifetime=_enforced(lifetimes.get(LifeType.SECONDS), policy.max_lifetime),
         kilobytes=lifetimes.get(LifeType.KILOBYTES),
     )
 

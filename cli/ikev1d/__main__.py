@@ -1,0 +1,48 @@
+"""The gateway's daemon: `ikev1d --config FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from cli.ikev1d.config import ConfigError, load
+from cli.ikev1d.control import ControlSocketError
+from cli.ikev1d.logs import configure
+from cli.ikev1d.service import StartError, serve
+
+DEFAULT_CONFIG = Path("/etc/ikev1d.toml")
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: systemd need not try again."""
+
+
+def main() -> int:
+    """Check the configuration and serve until SIGTERM or SIGINT; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="ikev1d", description="L2TP/IPsec gateway")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file")
+    parser.add_argument(
+        "--check", action="store_true", help="check the configuration and do nothing else"
+    )
+    arguments = parser.parse_args()
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    if arguments.check:
+        for warning in config.warnings:
+            print(warning, file=sys.stderr)
+        print(f"{arguments.config}: good")
+        return 0
+    configure(config.gateway.log_format, config.gateway.log_level, sys.stderr)
+    try:
+        asyncio.run(serve(config))
+    except (StartError, ControlSocketError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""The daemon: starts the layers, connects them, stops them, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from importlib.metadata import version
+
+from cli.control import (
+    ClientStatus,
+    DownRequest,
+    DownResponse,
+    GatewayStatus,
+    PingRequest,
+    PingResponse,
+    Request,
+    Response,
+    StatusResponse,
+)
+from cli.ikev1d.config.model import Config
+from cli.ikev1d.control import ControlServer
+from cli.ikev1d.ike import IkeHost
+from cli.ikev1d.kernel_sas import KernelSas
+from cli.ikev1d.l2tp import LnsHost
+from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.status import client_statuses
+from cli.ikev1d.story import Story
+from cli.ikev1d.systemd import notify
+from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT, IkeSockets
+from ikev1.core.effects import ChildUp
+from l2tp.datapath.errors import DataPathError
+from xfrm.errors import KernelError
+from xfrm.events import Event, Expire, NatMapping
+from xfrm.sadb import Sadb
+
+VERSION = version("ikev1d")
+
+IDLE_CLIENT = 60.0
+"""Seconds that a client may be without an L2TP tunnel: to dial, and to redial after one ended."""
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text says why and what to do."""
+
+
+async def serve(config: Config) -> None:
+    """Run the gateway until SIGTERM or SIGINT. Raises StartError, ControlSocketError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gateway = Gateway(config)
+    try:
+        await gateway.start()
+        await stop.wait()
+    finally:
+        notify("STOPPING=1")
+        await gateway.close()
+
+
+class Gateway:
+    """All layers of one running gateway."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._log = ClientLog("ikev1d")
+        self._started = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._sadb = Sadb(self._kernel_event)
+        self._sas = KernelSas(self._sadb, config.marks.base, config.marks.mask)
+        self._story = Story(config)
+        self._control = ControlServer(config.gateway.control_socket, self._answer)
+        self._idle: dict[int, asyncio.TimerHandle] = {}
+        self._ike: IkeHost | None = None
+        self._lns: LnsHost | None = None
+        self._ike_sockets: IkeSockets | None = None
+
+    async def start(self) -> None:
+        """Take the control socket, clean up after an earlier run, and begin to serve."""
+        config = self._config
+        await self._control.start()
+        try:
+            await self._sadb.open()
+            left = await self._sas.prepare()
+            addresses = [str(address) for address in config.gateway.listen]
+            self._ike_sockets = IkeSockets(addresses)
+            self._lns = LnsHost(config, self._client_id, self._tunnels_changed)
+            await self._lns.start()
+        except DataPathError as error:
+            raise StartError(f"the kernel cannot serve L2TP: {error}") from error
+        except KernelError as error:
+            raise StartError(f"the kernel cannot serve IPsec: {error}") from error
+        except OSError as error:
+            raise StartError(
+                f"cannot open UDP ports {IKE_PORT} and {NAT_T_PORT}: {error.strerror}; "
+                "stop the other IKE daemon (ss -lunp shows it), and run as root"
+            ) from error
+        self._ike = IkeHost(
+            config, self._ike_sockets, self._sas, self._story, self._client_gone, self._child_up
+        )
+        self._ike_sockets.start(self._ike.receive)
+        if left:
+            self._log.warning("removed what an earlier run had left in the kernel", count=left)
+        for warning in config.warnings:
+            self._log.warning("configuration", warning=warning)
+        self._log.info(
+            "ready", version=VERSION, config=config.path, listen=",".join(addresses) or "all"
+        )
+        notify("READY=1")
+
+    async def close(self) -> None:
+        """Hang up every client and take everything of ours out of the kernel."""
+        for handle in self._idle.values():
+            handle.cancel()
+        if self._lns is not None:
+            await self._lns.close()
+        if self._ike is not None:
+            await self._ike.close("the gateway stops")
+        if self._ike_sockets is not None:
+            self._ike_sockets.close()
+        await self._sas.close()
+        self._sadb.close()
+        await self._control.close()
+        self._log.info("stopped")
+
+    # --- between the layers ----------------------------------------------------------------------
+
+    def _kernel_event(self, event: Event) -> None:
+        if self._ike is None:
+            return
+        match event:
+            case Expire(hard=True):
+                spi = self._sas.inbound_spi_of(event.spi, event.dst)
+                if spi is not None:
+                    self._ike.child_expired(spi)
+            case NatMapping():
+                self._ike.moved(event.spi, event.new_address, event.new_port)
+            case _:
+                pass
+
+    def _client_id(self, mark: int) -> str:
+        """The client's name in the log, by its mark."""
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        return client.id if client else f"mark-{mark:x}"
+
+    def _child_up(self, event: ChildUp) -> None:
+        if not event.rekeyed:
+            self._watch_idle(event.child.mark)
+
+    def _client_gone(self, mark: int, cause: str) -> None:
+        self._stop_watching(mark)
+        if self._lns is not None:
+            self._lns.client_gone(mark, cause)
+
+    def _tunnels_changed(self, mark: int, tunnels: int) -> None:
+        """A client's number of L2TP tunnels has changed."""
+        if tunnels:
+            self._stop_watching(mark)
+        else:
+            self._watch_idle(mark)
+
+    def _watch_idle(self, mark: int) -> None:
+        self._stop_watching(mark)
+        self._idle[mark] = self._loop.call_later(IDLE_CLIENT, self._close_idle, mark)
+
+    def _stop_watching(self, mark: int) -> None:
+        handle = self._idle.pop(mark, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _close_idle(self, mark: int) -> None:
+        self._idle.pop(mark, None)
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        if self._ike is not None and client is not None:
+            self._ike.close_client(client.id, f"no L2TP tunnel for {IDLE_CLIENT:.0f} s")
+
+    # --- control socket --------------------------------------------------------------------------
+
+    async def _answer(self, request: Request) -> Response:
+        uptime = int(time.monotonic() - self._started)
+        match request:
+            case PingRequest():
+                return PingResponse(version=VERSION, pid=os.getpid(), uptime=uptime)
+            case DownRequest():
+                return DownResponse(clients=self._down(request))
+            case _:
+                return await self._status(uptime)
+
+    async def _status(self, uptime: int) -> StatusResponse:
+        listen = [str(address) for address in self._config.gateway.listen] or [ANY_ADDRESS]
+        ike, lns = self._ike, self._lns
+        clients: tuple[ClientStatus, ...] = ()
+        if ike is not None and lns is not None:
+            clients = tuple(
+                client_statuses(ike.engine, lns, await self._sas.traffic(), self._loop.time())
+            )
+        return StatusResponse(
+            gateway=GatewayStatus(
+                version=VERSION,
+                pid=os.getpid(),
+                uptime=uptime,
+                listen=tuple(f"{a}:{p}" for a in listen for p in (IKE_PORT, NAT_T_PORT)),
+                half_open=ike.engine.half_open if ike else 0,
+                established=len(ike.engine.clients) if ike else 0,
+                config=str(self._config.path),
+                failures=dict(self._story.failures),
+            ),
+            clients=clients,
+        )
+
+    def _down(self, request: DownRequest) -> tuple[str, ...]:
+        """Hang up the clients that the request names."""
+        if self._ike is None or self._lns is None:
+            return ()
+        users = {session.peer.mark: session.user for session in self._lns.engine.sessions()}
+        chosen = [
+            client
+            for client in self._ike.engine.clients
+            if request.everyone
+            or client.id == request.client
+            or (request.user and users.get(client.mark) == request.user)
+            or (request.peer and request.peer in (client.path.remote, str(client.path)))
+        ]
+        for client in chosen:
+            self._lns.hang_up(client.mark, "taken down by the operator")
+            self._ike.close_client(client.id, "taken down by the operator")
+        return tuple(client.id for client in chosen)

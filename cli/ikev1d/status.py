@@ -1,0 +1,85 @@
+"""Joins what the layers know of each client: the SA mark is the key on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cli.control import ClientStatus
+from cli.ikev1d.kernel_sas import Traffic
+from cli.ikev1d.l2tp import LnsHost
+from ikev1.core.clients import Client
+from ikev1.core.ike_sa import IkeSa
+from ikev1.core.responder import Responder
+from l2tp.core.views import SessionView, TunnelView
+
+
+def client_statuses(
+    engine: Responder, lns: LnsHost, traffic: Mapping[int, Traffic], now: float
+) -> Iterator[ClientStatus]:
+    """Every client, the oldest first; `traffic` is by mark, `now` on the engines' clock."""
+    tunnels = {tunnel.peer.mark: tunnel for tunnel in lns.engine.tunnels()}
+    sessions = {session.peer.mark: session for session in lns.engine.sessions()}
+    for client in engine.clients:
+        tunnel = tunnels.get(client.mark)
+        session = sessions.get(client.mark)
+        ike_sas = tuple(engine.ike_sas_of(client))
+        yield _status(
+            client,
+            ike_sas[-1] if ike_sas else None,
+            tunnel,
+            session,
+            lns.interface(session.session_id) if session else "",
+            traffic.get(client.mark, Traffic()),
+            now,
+        )
+
+
+def _status(
+    client: Client,
+    ike_sa: IkeSa | None,
+    tunnel: TunnelView | None,
+    session: SessionView | None,
+    interface: str,
+    traffic: Traffic,
+    now: float,
+) -> ClientStatus:
+    child = client.carrying
+    return ClientStatus(
+        client=client.id,
+        state=_state(client, tunnel, session),
+        peer_address=client.path.remote,
+        peer_port=client.path.remote_port,
+        local_address=client.path.local,
+        identity=client.identity,
+        connection=client.connection,
+        implementation=client.implementation,
+        nat=client.nat,
+        ike_algorithms=ike_sa.choice.label if ike_sa and ike_sa.choice else "",
+        esp_algorithms=child.sa.suite.label if child else "",
+        user=session.user if session else "",
+        auth=session.auth_protocol.value if session and session.auth_protocol else "",
+        inner_address=str(session.address) if session and session.address else "",
+        interface=interface,
+        data_path="kernel" if interface else "",
+        age=int(now - client.since),
+        bytes_in=traffic.received,
+        bytes_out=traffic.sent,
+        ike_rekey=int(ike_sa.expires - now) if ike_sa else None,
+        esp_rekey=int(child.expires - now) if child else None,
+        spi_in=f"{child.sa.inbound_spi:08x}" if child else "",
+        spi_out=f"{child.sa.outbound_spi:08x}" if child else "",
+        mark=client.mark,
+        tunnel_id=tunnel.tunnel_id if tunnel else None,
+        peer_tunnel_id=tunnel.peer_tunnel_id if tunnel else None,
+        session_id=session.session_id if session else None,
+        peer_session_id=session.peer_session_id if session else None,
+        host_name=tunnel.host_name if tunnel else "",
+    )
+
+
+def _state(client: Client, tunnel: TunnelView | None, session: SessionView | None) -> str:
+    if session is not None:
+        return "up" if session.is_up else "ppp"
+    if tunnel is not None:
+        return "l2tp"
+    return "esp" if client.carrying else "ike"
