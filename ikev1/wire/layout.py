@@ -118,6 +118,9 @@ class Record(Layout[V]):
         self.head = struct.Struct("!" + "".join(_format(kind) for kind in kinds))
         self._head_of = [attrgetter(name) for name in names]
         self._enums = [(at, kind.enum) for at, kind in enumerate(kinds) if isinstance(kind, Open)]
+        self._sizes = [
+            (at, kind.length) for at, kind in enumerate(kinds) if isinstance(kind, Bytes)
+        ]
 
     def decode(self, cursor: Cursor) -> V:
         """Read the fixed fields, then the tail."""
@@ -130,7 +133,13 @@ class Record(Layout[V]):
 
     def encode(self, value: V) -> bytes:
         """Write the fixed fields, then the tail."""
-        head = self.head.pack(*[field(value) for field in self._head_of])
+        fields = [field(value) for field in self._head_of]
+        for at, size in self._sizes:
+            # struct would cut or fill them.
+            if len(fields[at]) != size:
+                msg = f"{type(value).__name__}: {len(fields[at])} octets where {size} have to be"
+                raise ValueError(msg)
+        head = self.head.pack(*fields)
         if self._tail is None:
             return head
         return head + self._tail.encode(self._tail_of(value))

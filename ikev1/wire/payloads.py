@@ -287,6 +287,9 @@ class _NatOa(Layout[NatOa]):
         return NatOa(id_type, address, self._kind, reserved)
 
     def encode(self, value: NatOa) -> bytes:
+        if len(value.reserved) != 3:
+            msg = f"{len(value.reserved)} reserved octets where 3 have to be"
+            raise ValueError(msg)
         return _NAT_OA.pack(value.id_type, value.reserved) + value.address
 
 

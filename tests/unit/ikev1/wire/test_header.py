@@ -90,6 +90,12 @@ def test_message_size_is_bounded() -> None:
     assert parse_header(OCTETS, limits=Limits(message=32)) == HEADER
 
 
+@pytest.mark.parametrize("cookie", [b"", bytes(7), bytes(9)])
+def test_cookies_are_not_cut_or_filled(cookie: bytes) -> None:
+    with pytest.raises(ValueError, match="where 8 have to be"):
+        build_header(dataclasses.replace(HEADER, responder_cookie=cookie))
+
+
 def test_a_field_that_does_not_fit_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Header"):
         build_header(dataclasses.replace(HEADER, message_id=1 << 32))

@@ -6,6 +6,7 @@ from construct import GreedyRange, Int8ub, Int16ub, Prefixed, SizeofError, Strea
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import CertEncoding, IdType
 from ikev1.wire.header import HEADER
+from ikev1.wire.layout import Open
 from ikev1.wire.payloads import CERTIFICATE, IDENTIFICATION, Certificate, Identification
 from ikev1.wire.sa import SA
 from tests.support.ike_samples import APPLE_MM1
@@ -53,6 +54,13 @@ def test_layouts_repeat() -> None:
 def test_a_short_prefix_is_not_read_beyond() -> None:
     with pytest.raises(StreamError):
         Prefixed(Int8ub, IDENTIFICATION).parse(b"\x09" + ADDRESS_OCTETS)
+
+
+def test_an_open_number_stands_alone_as_well() -> None:
+    number = Open(Int8ub, IdType)
+    assert number.parse(b"\x02") is IdType.FQDN
+    assert str(number.parse(b"\xc8")) == "ID(200)"
+    assert number.build(IdType.FQDN) == b"\x02"
 
 
 def test_size_is_known_where_it_is_fixed() -> None:

@@ -183,6 +183,12 @@ def test_a_delete_that_cannot_be_said_is_a_value_error(spis: tuple[bytes, ...]) 
         build_payloads([Delete(1, ProtocolId.ESP, spis)])
 
 
+@pytest.mark.parametrize("reserved", [b"", bytes(4)])
+def test_reserved_octets_are_not_cut_or_filled(reserved: bytes) -> None:
+    with pytest.raises(ValueError, match="where 3 have to be"):
+        build_payloads([NatOa(IdType.IPV4_ADDR, bytes(4), reserved=reserved)])
+
+
 @pytest.mark.parametrize(
     "value", [KeyExchange(b"secret"), Nonce(b"secret"), Hash(b"secret"), Signature(b"secret")]
 )
