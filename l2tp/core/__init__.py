@@ -1,0 +1,1 @@
+"""L2TP tunnels and sessions, sans-IO: the LNS."""

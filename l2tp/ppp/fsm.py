@@ -192,8 +192,11 @@ class Automaton:
     # Entry points.
 
     def open(self, now: float) -> None:
-        """The lower layer is up and the link is wanted: start to negotiate."""
+        """The layer is wanted: negotiate as soon as the lower one is up."""
         self._feed(Event.OPEN, now)
+
+    def up(self, now: float) -> None:
+        """The lower layer is up."""
         self._feed(Event.UP, now)
 
     def close(self, now: float) -> None:
@@ -398,7 +401,7 @@ class Automaton:
 
 
 def _nothing(automaton: Automaton, now: float) -> None:
-    """This-Layer-Started (tls): the lower layer is up already when an automaton opens."""
+    """This-Layer-Started (tls): whoever opens an automaton brings the lower layer up too."""
 
 
 _ACTIONS: dict[str, Callable[[Automaton, float], None]] = {

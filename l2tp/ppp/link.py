@@ -2,7 +2,8 @@
 
 The phases, in order:
 
-* ESTABLISH: LCP negotiates.
+* ESTABLISH: LCP negotiates. The peer may speak first: many start their PPP only when the L2TP
+  call is acknowledged, and a request sent before that is lost and costs the 3 s to the next one.
 * AUTHENTICATE: the peer proves who it is; each login goes out as ``NeedAuthentication``.
 * ATTACH: the login was good (``Authenticated``), and the host is setting up the data path. Until
   now every frame crossed the L2TP socket in user space. The peer knows nothing of the move, and
@@ -43,6 +44,8 @@ from l2tp.wire.ppp import parse_frame, parse_packet
 
 # A client sends IPCP, IPv6CP and CCP requests at once and repeats them every 3 s.
 MAX_WAITING_FRAMES = 16
+# How long the peer may take to speak first.
+FIRST_WORD = 1.0
 
 
 class Phase(Enum):
@@ -127,6 +130,7 @@ class Link:
         self._ipcp: Ipcp | None = None
         self._network_up = False
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING_FRAMES)
+        self._start_deadline: float | None = None
         self._setup_deadline: float | None = None
         self._echo_deadline: float | None = None
         self._cause = ""
@@ -136,6 +140,7 @@ class Link:
     def start(self, now: float) -> None:
         """The lower layer is up."""
         self._setup_deadline = now + self._settings.setup_timeout
+        self._start_deadline = now + FIRST_WORD
         self.lcp.open(now)
 
     def receive(self, octets: bytes, now: float) -> None:
@@ -177,6 +182,7 @@ class Link:
         self._ipcp = Ipcp(self._settings, address, self._send, self._ipcp_changed)
         self.seen(now)
         self._ipcp.open(now)
+        self._ipcp.up(now)
 
     def take_waiting(self) -> list[bytes]:
         """The frames that came while the data path was being set up, to be received now."""
@@ -214,6 +220,7 @@ class Link:
             self.lcp.deadline,
             self._authenticator.deadline if self._authenticator else None,
             self._ipcp.deadline if self._ipcp else None,
+            self._start_deadline,
             self._setup_deadline,
             self._echo_deadline,
         )
@@ -221,6 +228,8 @@ class Link:
 
     def advance(self, now: float) -> None:
         """Run the timers that are due."""
+        if self._start_deadline is not None and now >= self._start_deadline:
+            self._speak(now)
         self.lcp.advance(now)
         if self._authenticator is not None and self._authenticator.advance(now):
             self.close("peer did not authenticate in time", now)
@@ -233,7 +242,13 @@ class Link:
 
     # LCP.
 
+    def _speak(self, now: float) -> None:
+        self._start_deadline = None
+        self.lcp.up(now)
+
     def _receive_lcp(self, information: bytes, now: float) -> None:
+        if self._start_deadline is not None:
+            self._speak(now)
         self.lcp.receive(information, now)
         if self.lcp.hung_up and self.phase is not Phase.DEAD:
             self._finish(self._cause or "peer hung up")
@@ -317,7 +332,7 @@ class Link:
         self._cause = cause
         self.phase = Phase.TERMINATE
         self._authenticator = self._pending = self._ipcp = None
-        self._setup_deadline = self._echo_deadline = None
+        self._start_deadline = self._setup_deadline = self._echo_deadline = None
         self._waiting.clear()
 
     def _finish(self, cause: str) -> None:

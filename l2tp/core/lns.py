@@ -1,0 +1,345 @@
+"""The L2TP network server: all tunnels and sessions behind one UDP socket, sans-IO.
+
+A datagram reaches a tunnel by its tunnel ID, which is ours and random, and only under the mark of
+the client that made the tunnel. Nothing but a complete SCCRQ makes a tunnel; everything else
+without a tunnel ID is dropped unanswered, as is whatever came in clear (mark 0).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from l2tp.core.effects import (
+    DataPathFailed,
+    DataPathOpened,
+    Dropped,
+    DropReason,
+    Effect,
+    Peer,
+    Send,
+    TunnelRefused,
+)
+from l2tp.core.messages import PROTOCOL_VERSION, stopccn
+from l2tp.core.settings import LnsSettings
+from l2tp.core.shared import Shared
+from l2tp.core.transport import FULL_CYCLE
+from l2tp.core.tunnel import Tunnel, TunnelState
+from l2tp.core.views import SessionView, TunnelView, view_session, view_tunnel
+from l2tp.errors import ProtocolError
+from l2tp.ppp.auth import AuthAccepted, AuthRejected
+from l2tp.wire.attributes import Attributes, read_attributes
+from l2tp.wire.enums import AvpType, GeneralError, MessageType, StopResult
+from l2tp.wire.packet import ControlMessage, DataMessage, build, parse
+
+Result = AuthAccepted | AuthRejected | DataPathOpened | DataPathFailed
+
+
+class _RefusalError(Exception):
+    """An SCCRQ that gets a StopCCN and leaves nothing behind."""
+
+    def __init__(
+        self, cause: str, result: StopResult, error: GeneralError = GeneralError.NONE
+    ) -> None:
+        super().__init__(cause)
+        self.result = result
+        self.error = error
+
+
+class Lns:
+    """The engine. Entry points return effects to be carried out in order; times are seconds."""
+
+    def __init__(self, settings: LnsSettings, random: Callable[[int], bytes]) -> None:
+        self._settings = settings
+        self._shared = Shared(settings, random)
+        self._tunnels: dict[int, Tunnel] = {}
+        self._clients: dict[int, list[Tunnel]] = {}
+        self._due: list[tuple[float, int]] = []
+
+    # Received.
+
+    def receive(self, datagram: bytes, peer: Peer, now: float) -> list[Effect]:
+        """Take a datagram from the L2TP socket."""
+        try:
+            message = parse(datagram)
+        except ProtocolError as failure:
+            self._drop(peer, DropReason.MALFORMED, str(failure))
+            return self._drain()
+        if not peer.mark:
+            self._drop(peer, DropReason.CLEARTEXT)
+        elif message.tunnel_id:
+            self._to_tunnel(message, peer, now)
+        elif isinstance(message, ControlMessage):
+            self._without_tunnel(message, peer, now)
+        else:
+            self._drop(peer, DropReason.NO_TUNNEL, "data message")
+        return self._drain()
+
+    def frame_received(self, session_id: int, frame: bytes, now: float) -> list[Effect]:
+        """Take a PPP frame (protocol field first) that a data path hands to the engine."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None:
+            session.tunnel.seen(now)
+            session.frame_received(frame, now)
+            self._settle(session.tunnel)
+        return self._drain()
+
+    def activity(self, session_id: int, now: float) -> list[Effect]:
+        """Traffic came through a session's data path: no Hello or LCP echo is needed for now."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None:
+            session.tunnel.seen(now)
+            session.link.seen(now)
+            self._settle(session.tunnel)
+        return self._drain()
+
+    # Answers.
+
+    def complete(self, ticket: int, result: Result, now: float) -> list[Effect]:
+        """Take the answer to an effect with a ticket; one that is no longer awaited is ignored."""
+        if isinstance(result, AuthAccepted | AuthRejected):
+            login = self._shared.logins.pop(ticket, None)
+            if login is not None:
+                session, request = login
+                session.login_answered(request, result, now)
+                self._settle(session.tunnel)
+        else:
+            path = self._shared.paths.pop(ticket, None)
+            if path is not None:
+                path.path_answered(result, now)
+                self._settle(path.tunnel)
+        return self._drain()
+
+    # Time.
+
+    def advance(self, now: float) -> list[Effect]:
+        """Run the timers that are due."""
+        ready = []
+        while self._due and self._due[0][0] <= now:
+            ready.append(heapq.heappop(self._due))
+        for deadline, tunnel_id in ready:
+            tunnel = self._tunnels.get(tunnel_id)
+            if tunnel is None or tunnel.scheduled != deadline:
+                continue
+            tunnel.scheduled = None
+            tunnel.advance(now)
+            self._settle(tunnel)
+        return self._drain()
+
+    def next_deadline(self) -> float | None:
+        """When ``advance`` is to be called next; None while nothing is due ever."""
+        while self._due:
+            deadline, tunnel_id = self._due[0]
+            tunnel = self._tunnels.get(tunnel_id)
+            if tunnel is not None and tunnel.scheduled == deadline:
+                return deadline
+            heapq.heappop(self._due)
+        return None
+
+    # The end.
+
+    def client_gone(self, mark: int, now: float, reason: str) -> list[Effect]:
+        """The client's SAs are gone: drop its tunnels, as nothing can be sent."""
+        for tunnel in self._of_client(mark):
+            tunnel.vanish(reason, now)
+            self._settle(tunnel)
+        return self._drain()
+
+    def close_client(self, mark: int, now: float, reason: str) -> list[Effect]:
+        """End all tunnels of a client."""
+        for tunnel in self._of_client(mark):
+            tunnel.stop(reason, now)
+            self._settle(tunnel)
+        return self._drain()
+
+    def close_tunnel(self, tunnel_id: int, now: float, reason: str) -> list[Effect]:
+        """End one tunnel; an unknown ID is no error."""
+        tunnel = self._tunnels.get(tunnel_id)
+        if tunnel is not None:
+            tunnel.stop(reason, now)
+            self._settle(tunnel)
+        return self._drain()
+
+    def close_session(self, session_id: int, now: float, reason: str) -> list[Effect]:
+        """End one session; an unknown ID is no error."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None:
+            session.end(reason, now)
+            self._settle(session.tunnel)
+        return self._drain()
+
+    def close_all(self, now: float, reason: str = "server is shutting down") -> list[Effect]:
+        """End everything; the StopCCNs are repeated for as long as the host goes on."""
+        for tunnel in list(self._tunnels.values()):
+            tunnel.stop(reason, now, StopResult.SHUTTING_DOWN)
+            self._settle(tunnel)
+        return self._drain()
+
+    # Status.
+
+    def tunnels(self) -> list[TunnelView]:
+        """All tunnels, those that are stopping too."""
+        return [view_tunnel(tunnel) for tunnel in self._tunnels.values()]
+
+    def sessions(self) -> list[SessionView]:
+        """All sessions, those that are coming up too."""
+        return [view_session(session) for session in self._shared.sessions.values()]
+
+    # Inside.
+
+    def _to_tunnel(self, message: ControlMessage | DataMessage, peer: Peer, now: float) -> None:
+        tunnel = self._tunnels.get(message.tunnel_id)
+        if tunnel is None:
+            self._drop(peer, DropReason.UNKNOWN_TUNNEL, f"tunnel {message.tunnel_id}")
+        elif tunnel.peer.mark != peer.mark:
+            self._drop(peer, DropReason.WRONG_MARK, f"tunnel {message.tunnel_id}")
+        elif isinstance(message, ControlMessage):
+            tunnel.receive(message, peer, now)
+            self._settle(tunnel)
+        else:
+            tunnel.data_received(message, now)
+            self._settle(tunnel)
+
+    def _without_tunnel(self, message: ControlMessage, peer: Peer, now: float) -> None:
+        """Take an SCCRQ, or a StopCCN of a peer that never saw our SCCRP."""
+        if not message.payload:
+            self._drop(peer, DropReason.NO_TUNNEL, "ZLB")
+            return
+        try:
+            attributes = read_attributes(message.payload, self._settings.shared_secret)
+        except ProtocolError as failure:
+            self._drop(peer, DropReason.MALFORMED, str(failure))
+            return
+        peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID, 0)
+        tunnel = self._find(peer, peer_tunnel_id)
+        if attributes.message_type is MessageType.STOPCCN and tunnel is not None:
+            if tunnel.state is TunnelState.WAIT_CONNECT:
+                tunnel.receive(message, peer, now)
+                self._settle(tunnel)
+        elif attributes.message_type is not MessageType.SCCRQ:
+            self._drop(peer, DropReason.NO_TUNNEL, str(attributes.message_type))
+        elif not peer_tunnel_id or message.ns or message.session_id:
+            self._drop(peer, DropReason.MALFORMED, "SCCRQ without tunnel ID or out of sequence")
+        elif tunnel is not None and self._is_repetition(tunnel, now):
+            tunnel.receive(message, peer, now)
+            self._settle(tunnel)
+        else:
+            self._open(message, attributes, peer, now)
+
+    def _is_repetition(self, tunnel: Tunnel, now: float) -> bool:
+        """Whether an SCCRQ with a tunnel's own ID repeats the one that made it.
+
+        It may come late, but not later than all the peer's repetitions take; after that the peer
+        has started over and means a new tunnel.
+        """
+        if tunnel.state is TunnelState.WAIT_CONNECT:
+            return True
+        return tunnel.state is TunnelState.ESTABLISHED and now < tunnel.since + FULL_CYCLE
+
+    def _open(
+        self, message: ControlMessage, attributes: Attributes, peer: Peer, now: float
+    ) -> None:
+        peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID)
+        previous = self._find(peer, peer_tunnel_id)
+        if previous is not None:
+            previous.vanish("peer dialled anew", now)
+            self._settle(previous)
+        try:
+            self._check(attributes)
+            self._make_room(peer)
+        except _RefusalError as refusal:
+            self._refuse(refusal, attributes, peer)
+            return
+        tunnel_id = self._shared.unused_id(self._tunnels)
+        tunnel = Tunnel(self._shared, tunnel_id, peer_tunnel_id, peer, now)
+        self._tunnels[tunnel_id] = tunnel
+        self._clients.setdefault(peer.mark, []).append(tunnel)
+        tunnel.receive(message, peer, now)
+        self._settle(tunnel)
+
+    def _check(self, attributes: Attributes) -> None:
+        """What RFC 2661 section 6.1 asks of an SCCRQ, and what we ask."""
+        fault = attributes.fault
+        try:
+            version = attributes.require(AvpType.PROTOCOL_VERSION)
+            attributes.require(AvpType.HOST_NAME)
+            attributes.require(AvpType.FRAMING_CAPABILITIES)
+        except ProtocolError as failure:
+            fault = fault or failure
+        if fault is not None:
+            raise _RefusalError(fault.reason, StopResult.GENERAL_ERROR, GeneralError(fault.error))
+        if version >> 8 != PROTOCOL_VERSION >> 8:
+            raise _RefusalError(
+                f"protocol version {version:#06x}", StopResult.VERSION_NOT_SUPPORTED
+            )
+        if AvpType.CHALLENGE in attributes and self._settings.shared_secret is None:
+            cause = "peer asks for tunnel authentication but no shared secret is set here"
+            raise _RefusalError(cause, StopResult.NOT_AUTHORIZED)
+
+    def _make_room(self, peer: Peer) -> None:
+        """Hold the limits; a tunnel that is stopping gives way to the client's next one."""
+        own = self._of_client(peer.mark)
+        if len(own) >= self._settings.max_tunnels_per_client:
+            for tunnel in own:
+                if not tunnel.is_live:
+                    self._remove(tunnel)
+        if len(self._of_client(peer.mark)) >= self._settings.max_tunnels_per_client:
+            cause = "too many tunnels of this client"
+            raise _RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
+        if len(self._tunnels) >= self._settings.max_tunnels:
+            cause = "too many tunnels"
+            raise _RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
+
+    def _refuse(self, refusal: _RefusalError, attributes: Attributes, peer: Peer) -> None:
+        """Answer with a StopCCN that is not repeated: the peer repeats its SCCRQ if it is lost."""
+        cause = str(refusal)
+        payload = stopccn(
+            self._shared.unused_id(self._tunnels), refusal.result, refusal.error, cause
+        )
+        answer = ControlMessage(
+            attributes.get(AvpType.ASSIGNED_TUNNEL_ID), session_id=0, ns=0, nr=1, payload=payload
+        )
+        self._shared.emit(Send(peer, build(answer)))
+        self._shared.emit(TunnelRefused(peer, attributes.get(AvpType.HOST_NAME, ""), cause))
+
+    def _find(self, peer: Peer, peer_tunnel_id: int) -> Tunnel | None:
+        """The tunnel the peer knows by this number, over this UDP flow."""
+        for tunnel in self._clients.get(peer.mark, ()):
+            if tunnel.peer_tunnel_id == peer_tunnel_id and tunnel.peer == peer:
+                return tunnel
+        return None
+
+    def _of_client(self, mark: int) -> list[Tunnel]:
+        return list(self._clients.get(mark, ()))
+
+    def _settle(self, tunnel: Tunnel) -> None:
+        """Forget a tunnel that is over, else see that its next timer is known.
+
+        An entry that comes too early is harmless, so a timer that moved back is left alone.
+        """
+        if self._tunnels.get(tunnel.tunnel_id) is not tunnel:
+            return
+        if tunnel.is_over:
+            self._remove(tunnel)
+            return
+        deadline = tunnel.deadline()
+        if deadline is None or (tunnel.scheduled is not None and tunnel.scheduled <= deadline):
+            return
+        tunnel.scheduled = deadline
+        heapq.heappush(self._due, (deadline, tunnel.tunnel_id))
+
+    def _remove(self, tunnel: Tunnel) -> None:
+        del self._tunnels[tunnel.tunnel_id]
+        own = self._clients[tunnel.peer.mark]
+        own.remove(tunnel)
+        if not own:
+            del self._clients[tunnel.peer.mark]
+
+    def _drain(self) -> list[Effect]:
+        """End of a call: tunnels that another tunnel's call has changed are settled too."""
+        for tunnel in self._shared.take_touched():
+            self._settle(tunnel)
+        return self._shared.drain()
+
+    def _drop(self, peer: Peer, reason: DropReason, detail: str = "") -> None:
+        self._shared.emit(Dropped(peer, reason, detail))

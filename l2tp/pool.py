@@ -1,0 +1,115 @@
+"""Leases of inner addresses.
+
+A user gets the same address again while nobody else had to take it; addresses that belong to one
+user alone are never given to another. Ranges are kept as bounds, so a large network costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+
+class PoolExhaustedError(Exception):
+    """No address is free."""
+
+
+class AddressInUseError(Exception):
+    """The user's own address is leased already; ``holder`` is the lease's key."""
+
+    def __init__(self, address: IPv4Address, holder: int) -> None:
+        self.address = address
+        self.holder = holder
+        super().__init__(f"{address} is in use")
+
+
+def parse_range(text: str) -> tuple[IPv4Address, IPv4Address]:
+    """Read "a.b.c.d-e.f.g.h", "a.b.c.d/n" or one address; raises ValueError.
+
+    Of a network of more than two addresses, the network and broadcast addresses are left out.
+    """
+    if "/" in text:
+        network = IPv4Network(text.strip())
+        edge = 1 if network.num_addresses > 2 else 0
+        return network[edge], network[-1 - edge]
+    first, _, last = text.partition("-")
+    start = IPv4Address(first.strip())
+    end = IPv4Address(last.strip()) if last else start
+    if end < start:
+        raise ValueError(f"{text!r} ends before it starts")
+    return start, end
+
+
+class AddressPool:
+    """Addresses from ``ranges``, less ``reserved`` (the gateway's own and users' static ones).
+
+    A lease is known by a number of the caller's, such as a session ID.
+    """
+
+    def __init__(self, ranges: Iterable[str], reserved: Iterable[IPv4Address] = ()) -> None:
+        self._ranges = [parse_range(text) for text in ranges]
+        self._reserved = frozenset(reserved)
+        self._holders: dict[IPv4Address, int] = {}
+        self._leases: dict[int, IPv4Address] = {}
+        self._last: dict[str, IPv4Address] = {}
+        self._owners: dict[IPv4Address, str] = {}
+        # Addresses nobody had yet go first, so that everybody finds the own one again.
+        self._walk = self._untouched()
+        # In order of release: who was away longest loses the address first.
+        self._free: dict[IPv4Address, None] = {}
+
+    def lease(self, key: int, user: str, static: IPv4Address | None = None) -> IPv4Address:
+        """An address for ``user`` under ``key``.
+
+        Raises PoolExhaustedError, AddressInUseError for a static address, ValueError for a key
+        that holds a lease.
+        """
+        if key in self._leases:
+            raise ValueError(f"{key} holds a lease already")
+        address = static or self._choose(user)
+        if address in self._holders:
+            raise AddressInUseError(address, self._holders[address])
+        self._free.pop(address, None)
+        self._holders[address] = key
+        self._leases[key] = address
+        if static is None:
+            self._last[user] = address
+            self._owners[address] = user
+        return address
+
+    def release(self, key: int) -> None:
+        """Give an address back; a key without a lease is no error."""
+        address = self._leases.pop(key, None)
+        if address is None:
+            return
+        del self._holders[address]
+        if self._is_dynamic(address):
+            self._free[address] = None
+
+    def leases(self) -> dict[int, IPv4Address]:
+        """The addresses in use by key."""
+        return dict(self._leases)
+
+    def _choose(self, user: str) -> IPv4Address:
+        last = self._last.get(user)
+        if last in self._free and self._owners.get(last) == user:
+            return last
+        for address in self._walk:
+            return address
+        for address in self._free:
+            return address
+        raise PoolExhaustedError(
+            f"all {len(self._leases)} addresses are in use: enlarge the pool or end idle sessions"
+        )
+
+    def _untouched(self) -> Iterator[IPv4Address]:
+        for start, end in self._ranges:
+            for number in range(int(start), int(end) + 1):
+                address = IPv4Address(number)
+                if address not in self._reserved and address not in self._holders:
+                    yield address
+
+    def _is_dynamic(self, address: IPv4Address) -> bool:
+        return address not in self._reserved and any(
+            start <= address <= end for start, end in self._ranges
+        )
