@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
-from interop.initiator.checks import Cause
+from interop.initiator.checks import WARNINGS, Cause
 from interop.initiator.derivation import dh_key
 from interop.initiator.profiles import PROFILES, Phase1Offer, Profile, only
 from interop.initiator.udp import Plan, run
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--tolerate", type=Cause, choices=list(Cause), action="append", default=[], metavar="CAUSE"
     )
+    made.add_argument("--strict", action="store_true", help="fail where racoon only warns")
     made.add_argument("--json", action="store_true")
     return made
 
@@ -86,7 +87,7 @@ def main() -> int:
         port=arguments.port,
         floated_port=arguments.floated_port,
         make_dh=functools.cache(dh_key) if arguments.share_dh else dh_key,
-        tolerated=frozenset(arguments.tolerate),
+        tolerated=frozenset(arguments.tolerate) | (frozenset() if arguments.strict else WARNINGS),
         source=arguments.source,
         source_port=arguments.source_port,
         inner=arguments.inner,

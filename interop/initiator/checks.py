@@ -51,11 +51,17 @@ class Cause(StrEnum):
     QM2_KEY_EXCHANGE = "qm2-key-exchange"
     QM2_ENCAPSULATION_MODE = "qm2-encapsulation-mode"
     QM2_IDS = "qm2-ids"
+    QM2_ID_ADDRESSES = "qm2-id-addresses"
     INFORMATIONAL_HASH = "informational-hash"
 
 
 Findings = Iterator[tuple[Cause, str]]
 """Violations, each with what was seen."""
+
+WARNINGS = frozenset(
+    (Cause.MM2_ATTRIBUTES, Cause.QM2_SA_SECOND, Cause.QM2_ATTRIBUTES, Cause.QM2_ID_ADDRESSES)
+)
+"""What racoon only warns of; no client is known to die of it."""
 
 # RFC 2409 section 5.
 _NONCE_SIZES = range(8, 257)
@@ -132,9 +138,9 @@ def message_2(payloads: Payloads, offered: Proposal) -> Findings:
         if _algorithms(transform, _LIFETIMES) == _algorithms(chosen, _LIFETIMES)
     ]
     if not matching:
-        yield Cause.MM2_TRANSFORM, f"none like {chosen} was offered"
+        yield Cause.MM2_TRANSFORM, f"none like {_shown(chosen)} was offered"
     elif chosen not in matching:
-        yield Cause.MM2_ATTRIBUTES, f"{chosen} instead of {matching[0]}"
+        yield Cause.MM2_ATTRIBUTES, f"{_shown(chosen)} instead of {_shown(matching[0])}"
     vendor_ids = [vendor_id.data for vendor_id in payloads.all(VendorId)]
     nat_t = [data for data in vendor_ids if data in _NAT_T]
     if len(nat_t) > 1 or any(data in _USELESS_NAT_T for data in nat_t):
@@ -194,7 +200,7 @@ def quick_mode_2(
     if types.count(PayloadType.KE) != pfs:
         yield Cause.QM2_KEY_EXCHANGE, f"{types.count(PayloadType.KE)} of them"
     yield from _esp_choice(payloads, offered, nat=nat)
-    yield from _ids(payloads.all(Identification), ids)
+    yield from _ids(payloads.all(Identification), ids, nat=nat)
 
 
 def _esp_choice(payloads: Payloads, offered: Proposal, *, nat: bool) -> Findings:
@@ -215,9 +221,9 @@ def _esp_choice(payloads: Payloads, offered: Proposal, *, nat: bool) -> Findings
         yield Cause.QM2_TRANSFORM, f"number {chosen.number} was not offered"
         return
     if _algorithms(chosen, _NOT_ESP_ALGORITHMS) != _algorithms(same[0], _NOT_ESP_ALGORITHMS):
-        yield Cause.QM2_TRANSFORM, f"{chosen} under the number of {same[0]}"
+        yield Cause.QM2_TRANSFORM, f"{_shown(chosen)} under the number of {_shown(same[0])}"
     elif chosen != same[0]:
-        yield Cause.QM2_ATTRIBUTES, f"{chosen} instead of {same[0]}"
+        yield Cause.QM2_ATTRIBUTES, f"{_shown(chosen)} instead of {_shown(same[0])}"
     mode = mode_of(chosen)
     if (_PLAIN_MODES.get(mode, mode) if nat else mode) != EncapsulationMode.TRANSPORT:
         yield Cause.QM2_ENCAPSULATION_MODE, f"{mode}"
@@ -231,6 +237,12 @@ def mode_of(transform: Transform) -> EncapsulationMode:
     return EncapsulationMode.TRANSPORT
 
 
+def _shown(transform: Transform) -> str:
+    """A transform in few words: its number, its ID, and attributes as TYPE=VALUE."""
+    attributes = " ".join(f"{part.type:d}={part.number:d}" for part in transform.attributes)
+    return f"#{transform.number}:{transform.transform_id:d} [{attributes}]"
+
+
 def _algorithms(transform: Transform, without: frozenset[int]) -> tuple[int, dict[int, int]]:
     """What a transform does, whatever the order and the form of its attributes."""
     values = {
@@ -242,9 +254,12 @@ def _algorithms(transform: Transform, without: frozenset[int]) -> tuple[int, dic
 
 
 def _ids(
-    returned: tuple[Identification, ...], sent: tuple[Identification, Identification]
+    returned: tuple[Identification, ...],
+    sent: tuple[Identification, Identification],
+    *,
+    nat: bool,
 ) -> Findings:
-    """Types and addresses must match; protocols and ports too, unless they are 0."""
+    """Types must match; protocols and ports unless they are 0; addresses unless there is a NAT."""
     if len(returned) != 2:
         yield Cause.QM2_IDS, f"{len(returned)} of them"
         return
@@ -253,9 +268,11 @@ def _ids(
             ours.id_type != theirs.id_type
             or theirs.protocol not in {0, ours.protocol}
             or theirs.port not in {0, ours.port}
-            or ours.data != theirs.data
         ):
             yield Cause.QM2_IDS, f"{theirs} for {ours}"
+        elif ours.data != theirs.data:
+            cause = Cause.QM2_ID_ADDRESSES if nat else Cause.QM2_IDS
+            yield cause, f"{theirs} for {ours}"
 
 
 def _nonce(payloads: Payloads, cause: Cause) -> Findings:

@@ -135,10 +135,15 @@ class Initiator:
 
     def _informational(self, header: Header, datagram: bytes) -> list[Effect]:
         session = self._session
+        done = self._main_mode.step is Step.DONE
+        if header.flags & Flag.ENCRYPTION and not done:
+            # Such as a responder's complaint under the keys of another preshared key.
+            session.findings.append((Cause.CIPHERTEXT, "an encrypted INFORMATIONAL before MM6"))
+            return []
         if header.flags & Flag.ENCRYPTION:
             payloads = session.unseal(header, datagram, session.new_chain(header.message_id))
             self._verify(header.message_id, payloads)
-        elif self._main_mode.step is Step.DONE:
+        elif done:
             return []
         else:
             # It proves nothing, but a client that waits for message 2 has no more than this.

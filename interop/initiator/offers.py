@@ -66,16 +66,17 @@ def _esp_attributes(
             Attribute(IpsecAttribute.LIFE_TYPE, LifeType.KILOBYTES),
             _duration(IpsecAttribute.LIFE_DURATION, profile.esp_lifetime_kilobytes, profile),
         )
-    rest = [Attribute(IpsecAttribute.ENCAPSULATION_MODE, mode)]
+    encapsulation = Attribute(IpsecAttribute.ENCAPSULATION_MODE, mode)
+    algorithms = []
     if offer.key_length is not None:
-        rest.append(Attribute(IpsecAttribute.KEY_LENGTH, offer.key_length))
+        algorithms.append(Attribute(IpsecAttribute.KEY_LENGTH, offer.key_length))
     if offer.auth is not None:
-        rest.append(Attribute(IpsecAttribute.AUTH_ALGORITHM, offer.auth))
+        algorithms.append(Attribute(IpsecAttribute.AUTH_ALGORITHM, offer.auth))
     if profile.pfs_group is not None:
-        rest.append(Attribute(IpsecAttribute.GROUP_DESCRIPTION, profile.pfs_group))
+        algorithms.append(Attribute(IpsecAttribute.GROUP_DESCRIPTION, profile.pfs_group))
     if profile.attribute_order is AttributeOrder.RACOON:
-        return (*life, *rest)
-    return (*rest, *life)
+        return (*life, encapsulation, *algorithms)
+    return (*algorithms, encapsulation, *life)
 
 
 def _duration(kind: int, value: int, profile: Profile) -> Attribute:

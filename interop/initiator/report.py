@@ -10,10 +10,10 @@ from interop.initiator.checks import Cause
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One client. Times in seconds, None for what was not reached."""
+    """One client. Times in seconds; None, and fewer, for what was not reached."""
 
     main_mode: float | None
-    quick_mode: float | None
+    quick_modes: tuple[float, ...]
     failure: tuple[Cause, str] | None
     findings: tuple[tuple[Cause, str], ...]
 
@@ -50,9 +50,9 @@ class Report:
     def as_text(self) -> str:
         """A few lines for people."""
         rate = self.main_modes / self.elapsed if self.elapsed else 0.0
-        counts = f"{self.main_modes} Main Modes, {self.quick_modes} Quick Modes"
+        done = f"{self.main_modes} Main Modes, {self.quick_modes} Quick Modes"
         times = f"{self.elapsed:.2f} s ({rate:.1f}/s), {self.initiator_cpu:.2f} s of CPU here"
-        lines = [f"{self.clients} clients, {counts} in {times}"]
+        lines = [f"{self.clients} clients, {done} in {times}"]
         for name, latency in (("Main Mode", self.main_mode), ("Quick Mode", self.quick_mode)):
             if latency is not None:
                 lines.append(
@@ -72,7 +72,7 @@ def summarize(outcomes: Sequence[Outcome], elapsed: float, initiator_cpu: float)
     failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
     findings = [finding for outcome in outcomes for finding in outcome.findings]
     main_modes = [outcome.main_mode for outcome in outcomes if outcome.main_mode is not None]
-    quick_modes = [outcome.quick_mode for outcome in outcomes if outcome.quick_mode is not None]
+    quick_modes = [seconds for outcome in outcomes for seconds in outcome.quick_modes]
     return Report(
         clients=len(outcomes),
         main_modes=len(main_modes),

@@ -54,7 +54,7 @@ class Client:
         self._wake = asyncio.Event()
         self._quick_modes_left = plan.quick_modes
         self._main_mode: float | None = None
-        self._quick_mode: float | None = None
+        self._quick_modes: list[float] = []
         self._failure: tuple[Cause, str] | None = None
         self._done = False
         near = self._socket(floated=False)
@@ -83,7 +83,9 @@ class Client:
                     self._carry_out(self._engine.advance(time.monotonic()))
         finally:
             self._close_sockets()
-        return Outcome(self._main_mode, self._quick_mode, self._failure, self._engine.findings)
+        return Outcome(
+            self._main_mode, tuple(self._quick_modes), self._failure, self._engine.findings
+        )
 
     async def _sleep(self) -> None:
         deadline = self._engine.next_deadline()
@@ -113,7 +115,7 @@ class Client:
                     self._main_mode = self._lap()
                     self._next()
                 case EspSas():
-                    self._quick_mode = self._lap()
+                    self._quick_modes.append(self._lap())
                     self._next()
                 case Failed(cause, detail):
                     self._failure = (cause, detail)
