@@ -1,0 +1,27 @@
+"""Waiting for something to become true: by looking again, and with a limit."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+INTERVAL = 0.02
+"""Seconds between two looks."""
+
+
+class StillWaitingError(Exception):
+    """What was waited for did not come true within its limit."""
+
+
+def until(condition: Callable[[], T], what: str, limit: float) -> T:
+    """Call ``condition`` until it answers with something true, and return that.
+
+    ``what`` completes "waited for"; ``limit`` is in seconds. Raises `StillWaitingError`.
+    """
+    deadline = time.monotonic() + limit
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise StillWaitingError(f"waited {limit:g} s for {what}")
+        time.sleep(INTERVAL)
+    return answer
