@@ -1,0 +1,30 @@
+"""A Linux roadwarrior: charon for IPsec, xl2tpd and pppd for what runs inside it."""
+
+from interop.netns import Host
+from interop.peers.strongswan import Connection, StrongSwan
+from interop.peers.xl2tpd import Link, Xl2tpdClient
+
+
+class LinuxClient:
+    """One client machine that can dial in, hang up, and dial in again."""
+
+    def __init__(self, host: Host, connection: Connection, user: str, password: str) -> None:
+        self.host = host
+        self.connection = connection
+        self.ipsec = StrongSwan(host)
+        self.l2tp = Xl2tpdClient(host, connection.remote_address, user, password)
+        self.ipsec.load(connection)
+
+    def dial_in(self) -> Link:
+        """Bring up IPsec, then L2TP and PPP. Raises `CommandError`, `StillWaitingError`."""
+        self.ipsec.initiate(self.connection.name)
+        return self.l2tp.connect()
+
+    def route_to(self, network: str, link: Link) -> None:
+        """Send what goes to ``network`` through the link."""
+        self.host.run("ip", "route", "replace", network, "dev", link.interface)
+
+    def hang_up(self) -> None:
+        """End PPP and L2TP, then IPsec, telling the gateway."""
+        self.l2tp.disconnect()
+        self.ipsec.terminate(self.connection.name)

@@ -1,0 +1,187 @@
+"""strongSwan's charon with IKEv1, configured over swanctl, as initiator or as responder."""
+
+from dataclasses import dataclass
+
+from interop.netns import Host
+from interop.process import Process
+from interop.wait import until
+
+DAEMON = "/usr/sbin/charon-systemd"
+CONFIGURATION = "/run/strongswan.conf"
+CONNECTIONS = "/run/swanctl.conf"
+VICI = "/run/charon.vici"
+START_LIMIT = 30.0
+"""Seconds until charon listens for swanctl."""
+INITIATE_LIMIT = 30
+"""Seconds both phases may take together."""
+
+# Without these lists each program also probes the kernel for every algorithm it may know, which
+# makes the embedded kernel load a few dozen modules, one by one.
+_STRONGSWAN_CONF = """
+charon-systemd {{
+    load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes kernel-netlink socket-default vici
+    install_routes = no
+    retransmit_timeout = {retransmit_timeout}
+    retransmit_tries = {retransmit_tries}
+    journal {{
+        default = -1
+    }}
+    filelog {{
+        stdout {{
+            default = {log_level}
+            time_format = %T
+            time_add_ms = yes
+            flush_line = yes
+        }}
+    }}
+}}
+swanctl {{
+    load = random openssl
+}}
+"""
+
+_SWANCTL_CONF = """
+connections {{
+    {name} {{
+        version = 1
+        local_addrs = {local_address}
+        remote_addrs = {remote_address}
+        proposals = {ike_proposals}
+        rekey_time = {ike_lifetime}
+        dpd_delay = {dpd_delay}
+        unique = {unique}
+        local {{
+            auth = psk
+            {local_id}
+        }}
+        remote {{
+            auth = psk
+        }}
+        children {{
+            {name} {{
+                mode = transport
+                local_ts = {local_ts}
+                remote_ts = {remote_ts}
+                esp_proposals = {esp_proposals}
+                rekey_time = {esp_lifetime}
+            }}
+        }}
+    }}
+}}
+secrets {{
+    ike-{name} {{
+        secret = "{psk}"
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One swanctl connection for L2TP: PSK, transport mode. Values are in swanctl's own syntax.
+
+    The defaults are what NetworkManager-l2tp on a current Linux would agree with most gateways.
+    Lifetimes are swanctl times ("4h"), which are when this side renews.
+    """
+
+    local_address: str
+    remote_address: str
+    psk: str
+    name: str = "l2tp"
+    local_id: str | None = None
+    ike_proposals: str = "aes256-sha256-modp2048"
+    esp_proposals: str = "aes256-sha1"
+    local_ts: str = "dynamic[udp/1701]"
+    remote_ts: str = "dynamic[udp/1701]"
+    ike_lifetime: str = "4h"
+    esp_lifetime: str = "1h"
+    dpd_delay: str = "0s"
+    unique: str = "no"
+
+    def __repr__(self) -> str:
+        return f"Connection({self.name}, {self.local_address} - {self.remote_address})"
+
+    def text(self) -> str:
+        """Return the swanctl.conf that describes it, secret included."""
+        return _SWANCTL_CONF.format(
+            name=self.name,
+            local_address=self.local_address,
+            remote_address=self.remote_address,
+            psk=self.psk,
+            local_id=f"id = {self.local_id}" if self.local_id else "",
+            ike_proposals=self.ike_proposals,
+            esp_proposals=self.esp_proposals,
+            local_ts=self.local_ts,
+            remote_ts=self.remote_ts,
+            ike_lifetime=self.ike_lifetime,
+            esp_lifetime=self.esp_lifetime,
+            dpd_delay=self.dpd_delay,
+            unique=self.unique,
+        )
+
+
+class StrongSwan:
+    """charon on ``host``. ``retransmit_timeout`` is its first wait for an answer, in seconds."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        retransmit_timeout: float = 1.0,
+        retransmit_tries: int = 5,
+        log_level: int = 1,
+    ) -> None:
+        self.host = host
+        host.write(
+            CONFIGURATION,
+            _STRONGSWAN_CONF.format(
+                retransmit_timeout=retransmit_timeout,
+                retransmit_tries=retransmit_tries,
+                log_level=log_level,
+            ),
+        )
+        self.process: Process = host.start(
+            "charon", DAEMON, environment={"STRONGSWAN_CONF": CONFIGURATION}
+        )
+
+    def _swanctl(self, *arguments: str, limit: float = INITIATE_LIMIT) -> str:
+        command = ("env", f"STRONGSWAN_CONF={CONFIGURATION}", "swanctl", *arguments)
+        return self.host.run(*command, limit=limit)
+
+    def wait_until_ready(self) -> None:
+        """Wait for its control socket. Raises `StillWaitingError`, `ProgramEndedError`."""
+
+        def listening() -> bool:
+            self.process.require_running()
+            return self.host.path(VICI).is_socket()
+
+        until(listening, "charon's control socket", START_LIMIT)
+
+    def load(self, connection: Connection) -> None:
+        """Load the connection and its secret, in place of what was loaded before."""
+        self.wait_until_ready()
+        self.host.write(CONNECTIONS, connection.text(), 0o600)
+        self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
+
+    def initiate(self, name: str = "l2tp") -> str:
+        """Bring up both phases; charon's account of it. Raises `CommandError` if it fails."""
+        return self._swanctl(
+            "--initiate",
+            "--child",
+            name,
+            "--timeout",
+            str(INITIATE_LIMIT),
+            limit=2 * INITIATE_LIMIT,
+        )
+
+    def terminate(self, name: str = "l2tp") -> str:
+        """Delete the IKE SA and with it the IPsec SAs, and tell the peer."""
+        return self._swanctl("--terminate", "--ike", name)
+
+    def rekey_child(self, name: str = "l2tp") -> str:
+        """Start a new Quick Mode for the IPsec SA."""
+        return self._swanctl("--rekey", "--child", name)
+
+    def sas(self) -> str:
+        """List the IKE SAs and their children as swanctl prints them; empty if there are none."""
+        return self._swanctl("--list-sas")
