@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from cli.control import (
     MAX_RESPONSE,
@@ -38,7 +39,9 @@ def ask(path: str, request: Request) -> Response:
         connection.settimeout(TIMEOUT)
         _connect(connection, path)
         try:
-            connection.sendall(build_request(request))
+            # A daemon that refuses us does so without reading, and may have closed by now.
+            with suppress(BrokenPipeError):
+                connection.sendall(build_request(request))
             return parse_response(_line(connection))
         except TimeoutError:
             raise ExchangeFailedError(f"no answer for {TIMEOUT:.0f} seconds") from None
@@ -60,14 +63,13 @@ def _connect(connection: socket.socket, path: str) -> None:
 
 
 def _line(connection: socket.socket) -> bytes:
-    parts = []
-    size = 0
-    while part := connection.recv(1 << 16):
-        parts.append(part)
-        size += len(part)
+    parts = [connection.recv(1 << 16)]
+    size = len(parts[0])
+    while parts[-1] and not parts[-1].endswith(b"\n"):
+        parts.append(connection.recv(1 << 16))
+        size += len(parts[-1])
         if size > MAX_RESPONSE:
             raise ExchangeFailedError("the answer is too long")
-    line = b"".join(parts)
-    if not line.endswith(b"\n"):
+    if not parts[-1]:
         raise ExchangeFailedError("the daemon ended before its answer did")
-    return line
+    return b"".join(parts)

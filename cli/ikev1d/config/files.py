@@ -29,16 +29,24 @@ def read(path: Path, place: Place, key: str = "") -> Content:
     try:
         # O_NONBLOCK: a named pipe would otherwise be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            data = file.read(MAX_SIZE + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
-        raise ConfigError(place, key, f"cannot read {path}: {error.strerror}") from None
-    if data is None:
+        raise _unreadable(path, place, key, error) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
         raise ConfigError(place, key, f"{path} is not a file")
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise _unreadable(path, place, key, error) from None
     if len(data) > MAX_SIZE:
         raise ConfigError(place, key, f"{path} is larger than {MAX_SIZE} bytes")
     return Content(data, stat.S_IMODE(status.st_mode))
+
+
+def _unreadable(path: Path, place: Place, key: str, error: OSError) -> ConfigError:
+    return ConfigError(place, key, f"cannot read {path}: {error.strerror}")
 
 
 def read_private(path: Path, place: Place, key: str) -> tuple[bytes, str]:

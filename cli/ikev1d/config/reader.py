@@ -20,6 +20,7 @@ _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
+_TYPE = re.compile(r"`([a-z0-9 |]+)`")
 _TYPES = {
     "int": "a whole number",
     "str": "a string in quotes",
@@ -52,7 +53,7 @@ def load(path: Path) -> Config:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _not_toml(path, str(error)) from None
+        raise _not_toml(path, text, str(error)) from None
     source = Source(path, text)
     try:
         document = msgspec.convert(tables, schema.Document, dec_hook=schema.decode)
@@ -69,15 +70,17 @@ def _holds_secrets(document: schema.Document) -> bool:
     return any(secret is not None for secret in (*inline, document.l2tp.secret))
 
 
-def _not_toml(path: Path, message: str) -> ConfigError:
+def _not_toml(path: Path, text: str, message: str) -> ConfigError:
     found = _TOML_POSITION.search(message)
-    line = int(found[1]) if found and found[1] else None
     problem = message[: found.start()] if found else message
-    column = f" at column {found[2]}" if found and found[2] else " at the end of the file"
+    if found and found[1]:
+        line, column = int(found[1]), f"column {found[2]}"
+    else:
+        line, column = len(text.splitlines()), "the end of the file"
     remedy = ""
     if problem == "Invalid value":
         remedy = 'a text stands in quotes, key = "text"; true and false are in small letters'
-    return ConfigError(Place(path, line), "", f"not TOML: {problem}{column}", remedy=remedy)
+    return ConfigError(Place(path, line), "", f"not TOML at {column}: {problem}", remedy=remedy)
 
 
 def _not_of_schema(source: Source, message: str) -> ConfigError:
@@ -92,11 +95,13 @@ def _not_of_schema(source: Source, message: str) -> ConfigError:
         return ConfigError(
             source.place(key), show((*key, name)), "is missing", remedy=_ADD.get(name, "")
         )
-    for name, words in _TYPES.items():
-        problem = problem.replace(f"`{name}`", words)
-    problem = problem.replace("`bool | str`", "a string in quotes, or true or false")
-    problem = problem.replace("`str | array`", "a string in quotes, or a list of them")
+    problem = _TYPE.sub(_in_words, problem)
     return ConfigError(source.place(key), show(key), problem[:1].lower() + problem[1:])
+
+
+def _in_words(types: re.Match[str]) -> str:
+    """What msgspec calls `array | null`, in words; TOML has no null, which stands for no key."""
+    return " or ".join(_TYPES.get(name, name) for name in types[1].split(" | ") if name != "null")
 
 
 def _unknown_key(source: Source, table: Key, name: str) -> ConfigError:
