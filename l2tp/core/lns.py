@@ -60,14 +60,15 @@ class Lns:
 
     def receive(self, datagram: bytes, peer: Peer, now: float) -> list[Effect]:
         """Take a datagram from the L2TP socket."""
+        if not peer.mark:
+            self._drop(peer, DropReason.CLEARTEXT)
+            return self._drain()
         try:
             message = parse(datagram)
         except ProtocolError as failure:
             self._drop(peer, DropReason.MALFORMED, str(failure))
             return self._drain()
-        if not peer.mark:
-            self._drop(peer, DropReason.CLEARTEXT)
-        elif message.tunnel_id:
+        if message.tunnel_id:
             self._to_tunnel(message, peer, now)
         elif isinstance(message, ControlMessage):
             self._without_tunnel(message, peer, now)
@@ -169,9 +170,14 @@ class Lns:
         return self._drain()
 
     def close_all(self, now: float, reason: str = "server is shutting down") -> list[Effect]:
-        """End everything; the StopCCNs are repeated for as long as the host goes on."""
+        """End everything; ``tunnels`` is empty once all clients have acknowledged it.
+
+        The StopCCNs are repeated for as long as the host goes on.
+        """
         for tunnel in list(self._tunnels.values()):
             tunnel.stop(reason, now, StopResult.SHUTTING_DOWN)
+            if tunnel.state is TunnelState.STOPPED:
+                tunnel.vanish(reason, now)
             self._settle(tunnel)
         return self._drain()
 

@@ -12,6 +12,8 @@ from l2tp.wire.enums import AvpType, CdnResult, GeneralError, MessageType, StopR
 PROTOCOL_VERSION = 0x0100  # version 1, revision 0
 FRAMING_ANY = 3  # synchronous and asynchronous: PPP over UDP does not care
 CHALLENGE_SIZE = 16
+# An error text is for a person; any length an AVP could hold is too long.
+MAX_ERROR_TEXT = 200
 
 
 def challenge_response(message_type: MessageType, secret: bytes, challenge: bytes) -> bytes:
@@ -91,4 +93,4 @@ def hello() -> bytes:
 
 
 def _result(result: StopResult | CdnResult, error: GeneralError, message: str) -> Avp:
-    return make_avp(AvpType.RESULT_CODE, ResultCode(result, error, message))
+    return make_avp(AvpType.RESULT_CODE, ResultCode(result, error, message[:MAX_ERROR_TEXT]))

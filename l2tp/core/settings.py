@@ -14,6 +14,9 @@ MAX_TUNNELS = 4096
 MAX_TUNNELS_PER_CLIENT = 4
 # Every known client runs one call per tunnel.
 MAX_SESSIONS_PER_TUNNEL = 4
+# Half of the numbers there are, so that a random one is soon found free.
+MAX_IDS = 0x8000
+MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +33,11 @@ class LnsSettings:
     max_tunnels: int = MAX_TUNNELS
     max_tunnels_per_client: int = MAX_TUNNELS_PER_CLIENT
     max_sessions_per_tunnel: int = MAX_SESSIONS_PER_TUNNEL
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.host_name.encode()) <= MAX_NAME:
+            raise ValueError(f"host_name is from 1 to {MAX_NAME} octets")
+        if len(self.vendor_name.encode()) > MAX_NAME:
+            raise ValueError(f"vendor_name is up to {MAX_NAME} octets")
+        if not 0 < self.max_tunnels <= MAX_IDS:
+            raise ValueError(f"max_tunnels is from 1 to {MAX_IDS}")

@@ -23,6 +23,7 @@ from l2tp.core.messages import (
     stopccn,
 )
 from l2tp.core.session import Session
+from l2tp.core.settings import MAX_IDS
 from l2tp.core.shared import Shared
 from l2tp.core.transport import FULL_CYCLE, Transport
 from l2tp.errors import ProtocolError
@@ -285,7 +286,8 @@ class Tunnel:
             error = GeneralError.INVALID_SESSION
             self._refuse_call(peer_session_id, error, "session ID is 0 or in use")
             return
-        if len(self.sessions) >= shared.settings.max_sessions_per_tunnel:
+        full = len(self.sessions) >= shared.settings.max_sessions_per_tunnel
+        if full or len(shared.sessions) >= MAX_IDS:
             self._refuse_call(peer_session_id, GeneralError.NO_RESOURCES, "too many sessions")
             return
         number = shared.unused_id(

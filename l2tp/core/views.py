@@ -13,12 +13,16 @@ from l2tp.ppp.settings import AuthProtocol
 
 @dataclass(frozen=True, slots=True)
 class TunnelView:
-    """One tunnel; ``since`` is when it was asked for or came up, ``cause`` why it is stopping."""
+    """One tunnel; ``since`` is when it was asked for or came up.
+
+    One that ended stays, not ``is_live``, until the other side knows; ``cause`` says why.
+    """
 
     tunnel_id: int
     peer_tunnel_id: int
     peer: Peer
     state: str
+    is_live: bool
     since: float
     host_name: str
     vendor_name: str
@@ -52,6 +56,7 @@ def view_tunnel(tunnel: Tunnel) -> TunnelView:
         tunnel.peer_tunnel_id,
         tunnel.peer,
         tunnel.state.value,
+        tunnel.is_live,
         tunnel.since,
         tunnel.names.host_name,
         tunnel.names.vendor_name,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from l2tp.ppp.fsm import Automaton, State, Verdict
+from l2tp.ppp.fsm import Automaton, Verdict
+from l2tp.ppp.fsm_table import State
 from l2tp.ppp.settings import PppSettings
 from l2tp.wire.enums import Code, IpcpOption, Protocol
 from l2tp.wire.ppp import ControlPacket, Option

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from l2tp.ppp.fsm import REJECT_COPY, Automaton, State, Verdict
+from l2tp.ppp.fsm import REJECT_COPY, Automaton, Verdict
+from l2tp.ppp.fsm_table import State
 from l2tp.ppp.settings import MAX_MRU, MIN_MRU, AuthProtocol, PppSettings
 from l2tp.wire.enums import ChapAlgorithm, Code, LcpOption, Protocol
 from l2tp.wire.ppp import ControlPacket, Option

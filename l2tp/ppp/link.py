@@ -33,7 +33,7 @@ from l2tp.ppp.auth import (
     Outcome,
 )
 from l2tp.ppp.chap import ChapAuthenticator
-from l2tp.ppp.fsm import State
+from l2tp.ppp.fsm_table import State
 from l2tp.ppp.ipcp import Ipcp
 from l2tp.ppp.lcp import Lcp
 from l2tp.ppp.pap import PapAuthenticator
@@ -250,19 +250,19 @@ class Link:
         if self._start_deadline is not None:
             self._speak(now)
         self.lcp.receive(information, now)
-        if self.lcp.hung_up and self.phase is not Phase.DEAD:
+        if self.lcp.hung_up:
             self._finish(self._cause or "peer hung up")
+        elif self.phase is Phase.NETWORK and self.lcp.state is not State.OPENED:
+            self.close(self.lcp.failure or "peer started LCP anew", now)
 
     def _lcp_changed(self, state: State, now: float) -> None:
         if state is State.CLOSED:
-            self._finish(self._cause or self.lcp.failure)
+            self._finish(self._cause or self.lcp.failure or "LCP closed")
         elif state is State.OPENED:
             self._start_authentication(now)
         elif self.phase is Phase.AUTHENTICATE:
             self.phase = Phase.ESTABLISH
             self._authenticator = self._pending = None
-        elif self.phase is Phase.NETWORK and not self.lcp.hung_up:
-            self.close(self.lcp.failure or "peer started LCP anew", now)
 
     def _protocol_rejected(self, protocol: Protocol, now: float) -> None:
         if protocol is Protocol.LCP:
