@@ -66,6 +66,8 @@ class _XfrmSocket(AsyncNetlinkSocket):
         """Make the socket. Raises KernelError."""
         try:
             await self.setup_endpoint()
+            # Multicasts pass over a socket without a port; (0, 0) has the kernel choose one.
+            self.socket.bind((0, 0))
             # A refused request comes back without its payload, which may hold keys.
             self.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
             self.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
