@@ -76,7 +76,7 @@ def _not_toml(path: Path, text: str, message: str) -> ConfigError:
     if found and found[1]:
         line, column = int(found[1]), f"column {found[2]}"
     else:
-        line, column = len(text.splitlines()), "the end of the file"
+        line, column = text.rstrip("\n").count("\n") + 1, "the end of the file"
     remedy = ""
     if problem == "Invalid value":
         remedy = 'a text stands in quotes, key = "text"; true and false are in small letters'

@@ -1,0 +1,303 @@
+"""ikectl: what it prints and how it exits, against a real control socket."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.control import (
+    ClientStatus,
+    DownRequest,
+    DownResponse,
+    ErrorCode,
+    ErrorResponse,
+    GatewayStatus,
+    PingRequest,
+    PingResponse,
+    Request,
+    Response,
+    StatusResponse,
+)
+from cli.ikectl.__main__ import NOT_PERMITTED, NOT_RUNNING, OK, REFUSED, USAGE, main
+from cli.ikev1d.control import ControlServer
+
+ROOT = Path(__file__).parents[3]
+NOBODY = 65534
+CLIENTS = (
+    ClientStatus(
+        client="5f0c2a91",
+        state="up",
+        peer_address="203.0.113.9",
+        peer_port=4500,
+        local_address="192.0.2.1",
+        identity="192.168.178.23",
+        connection="l2tp",
+        nat="client",
+        ike_algorithms="aes256-sha256-modp2048",
+        esp_algorithms="aes256-sha1",
+        user="jacco",
+        inner_address="192.168.1.128",
+        age=3725,
+        esp_rekey=2900,
+        spi_in="c0ffee01",
+    ),
+    ClientStatus(
+        client="aa0c2a91",
+        state="ike",
+        peer_address="203.0.113.9",
+        peer_port=61234,
+        local_address="192.0.2.1",
+        identity="@evil\x1b[2J\nforged",
+        connection="l2tp",
+    ),
+)
+GATEWAY = GatewayStatus(
+    version="0.1.0", pid=7, uptime=90, listen=("192.0.2.1:500",), half_open=0, established=2
+)
+
+
+async def answer(request: Request) -> Response:
+    match request:
+        case PingRequest():
+            return PingResponse(version="0.1.0", pid=7, uptime=90)
+        case DownRequest(client=client, user=user, peer=peer, everyone=everyone):
+            everybody = tuple(status.client for status in CLIENTS)
+            found = {
+                "5f0c2a91": everybody[:1],
+                "jacco": everybody[:1],
+                "203.0.113.9:61234": everybody[1:],
+            }
+            return DownResponse(
+                clients=everybody if everyone else found.get(client or user or peer, ())
+            )
+        case _:
+            return StatusResponse(gateway=GATEWAY, clients=CLIENTS)
+
+
+@contextmanager
+def daemon(respond: Callable[[Request], Response] | None = None) -> Iterator[str]:
+    """A control server in a thread of its own; gives the path of its socket."""
+
+    async def fixed(request: Request) -> Response:
+        return respond(request) if respond else await answer(request)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "control"
+            server = ControlServer(path, fixed)
+            asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+            yield str(path)
+            asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_main(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return run_main
+
+
+def test_status_table(run: Run) -> None:
+    with daemon() as path:
+        status, out, err = run("--socket", path, "status")
+    summary, empty, titles, *rows = out.splitlines()
+    assert (status, err, empty) == (OK, "", "")
+    assert summary == "ikev1d 0.1.0, up 1m, 2 clients, 0 connecting, on 192.0.2.1:500"
+    assert titles.split()[:4] == ["CLIENT", "STATE", "USER", "PEER"]
+    assert [row.split()[0] for row in rows] == ["5f0c2a91", "aa0c2a91"]
+    assert all(len(row) <= 120 for row in rows)
+    assert "\x1b" not in out
+
+
+def test_status_of_one_client_in_full(run: Run) -> None:
+    with daemon() as path:
+        status, out, _ = run("--socket", path, "status", "5f0c2a91")
+        missing = run("--socket", path, "status", "00000000")
+    assert status == OK
+    assert "client 5f0c2a91" in out
+    assert "c0ffee01" in out
+    assert "aa0c2a91" not in out
+    assert missing == (REFUSED, "", "ikectl: no such client; `ikectl status` lists them\n")
+
+
+def test_status_verbose_has_every_client_in_full(run: Run) -> None:
+    with daemon() as path:
+        _, out, _ = run("--socket", path, "status", "--verbose")
+    assert out.count("spi in") == 2
+    assert "\x1b" not in out
+
+
+def test_status_json(run: Run) -> None:
+    with daemon() as path:
+        status, out, _ = run("--socket", path, "status", "--json")
+        _, one, _ = run("--socket", path, "status", "--json", "aa0c2a91")
+    document = json.loads(out)
+    assert status == OK
+    assert document["v"] == 1
+    assert [client["client"] for client in document["clients"]] == ["5f0c2a91", "aa0c2a91"]
+    # Programs get what the peer said; JSON has its own escapes.
+    assert document["clients"][1]["identity"] == "@evil\x1b[2J\nforged"
+    assert [client["client"] for client in json.loads(one)["clients"]] == ["aa0c2a91"]
+
+
+def test_status_without_clients_says_where_to_look(run: Run) -> None:
+    with daemon(lambda _: StatusResponse(gateway=GATEWAY)) as path:
+        status, out, _ = run("--socket", path, "status")
+    assert status == OK
+    assert "no client is connected" in out
+    assert "log" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "down"),
+    [
+        (["5f0c2a91"], "5f0c2a91"),
+        (["--user", "jacco"], "5f0c2a91"),
+        (["--peer", "203.0.113.9:61234"], "aa0c2a91"),
+        (["--all"], "5f0c2a91 aa0c2a91"),
+    ],
+)
+def test_down(run: Run, arguments: list[str], down: str) -> None:
+    with daemon() as path:
+        assert run("--socket", path, "down", *arguments) == (OK, f"hung up: {down}\n", "")
+
+
+def test_down_of_nobody(run: Run) -> None:
+    with daemon() as path:
+        status, out, err = run("--socket", path, "down", "--user", "nobody")
+    assert (status, out) == (REFUSED, "")
+    assert "no such client" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["down"], ["down", "a", "--all"], ["down", "--user", "a", "--peer", "b"], ["explode"]],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == USAGE
+    assert "usage: ikectl" in capsys.readouterr().err
+
+
+def test_an_empty_selector_is_wrong_usage(run: Run) -> None:
+    status, _, err = run("down", "--user", "")
+    assert status == USAGE
+    assert "exactly one" in err
+
+
+def test_version(run: Run) -> None:
+    with daemon() as path:
+        assert run("--socket", path, "version") == (OK, "ikev1d 0.1.0, process 7, up 1m\n", "")
+
+
+def test_daemon_not_running(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("--socket", str(tmp_path / "control"), "status")
+    assert (status, out) == (NOT_RUNNING, "")
+    assert str(tmp_path / "control") in err
+    assert "systemctl start ikev1d" in err
+    assert "ikev1d --config" in err
+    assert "--socket" in err
+
+
+def test_daemon_killed(run: Run) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/control"
+        with socket.socket(socket.AF_UNIX) as left_over:
+            left_over.bind(path)
+        assert run("--socket", path, "status")[0] == NOT_RUNNING
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (ErrorCode.NOT_PERMITTED, NOT_PERMITTED),
+        (ErrorCode.BUSY, REFUSED),
+        ("of-a-newer-daemon", REFUSED),
+    ],
+)
+def test_error_of_the_daemon(run: Run, code: str, status: int) -> None:
+    with daemon(lambda _: ErrorResponse(code, "not\x1b[31m today")) as path:
+        result = run("--socket", path, "status")
+    assert result == (status, "", "ikectl: not\\x1b[31m today\n")
+
+
+def test_not_permitted_by_the_socket() -> None:
+    # Others cannot read the tree that is tested, so they get a copy of the tool.
+    with daemon() as path, tempfile.TemporaryDirectory() as copy:
+        Path(path).parent.chmod(0o755)
+        shutil.copytree(ROOT / "cli" / "ikectl", f"{copy}/cli/ikectl")
+        shutil.copy(ROOT / "cli" / "control.py", f"{copy}/cli/control.py")
+        subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
+        result = subprocess.run(
+            ["/usr/bin/python3", "-B", "-m", "cli.ikectl", "--socket", path, "status"],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == NOT_PERMITTED
+    assert result.stderr == f"ikectl: not permitted to use {path}: run ikectl as root\n"
+
+
+@pytest.mark.parametrize("line", [b"", b"{}\n", b"garbage\n", b'{"v":1,"response":"status"'])
+def test_an_answer_that_is_none(run: Run, line: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = f"{directory}/control"
+        listener.bind(path)
+        listener.listen()
+
+        def answer_once() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(line)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        status, out, err = run("--socket", path, "status")
+        thread.join()
+    assert (status, out) == (REFUSED, "")
+    assert err.startswith(f"ikectl: {path}: ")
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    with daemon() as path:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.ikectl", "--socket", path, "status", "--json"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+        status = process.wait()
+    assert (status, errors) == (OK, b"")
