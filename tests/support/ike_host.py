@@ -1,10 +1,16 @@
-"""A host for the responder engine: an in-memory kernel, DH in place, a clock that is a number."""
+"""A host for the responder engine: an in-memory kernel, DH in place, a clock that is a number.
+
+Like the daemon's, its kernel does everything in the order of the engine's effects. What a question
+asks for is done at once; its answer may be held back.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
@@ -14,9 +20,9 @@ from ikev1.core.effects import (
     ComputeDh,
     Dropped,
     Effect,
-    InstallInbound,
-    InstallFailed,
     Installed,
+    InstallFailed,
+    InstallInbound,
     InstallOutbound,
     MoveChild,
     Path,
@@ -28,6 +34,8 @@ from ikev1.core.exchange import Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
 from ikev1.crypto.dh import DhError, generate_and_agree
+
+T = TypeVar("T")
 
 PSK = b"correct horse battery staple"
 
@@ -82,6 +90,12 @@ class IkeHost:
     outbound: dict[int, ChildSa] = field(default_factory=dict)
     """Outbound SAs in the kernel, by the SPI of their inbound half."""
     now: float = 0.0
+    hold: tuple[type, ...] = ()
+    """Kinds of questions whose answers wait for `answer`."""
+    held: deque[tuple[int, object]] = field(default_factory=deque)
+    """Tickets and answers that wait."""
+    asked: list[ComputeDh | InstallInbound | InstallOutbound] = field(default_factory=list)
+    """All questions so far."""
 
     def __post_init__(self) -> None:
         self.engine = Responder(self.settings, MarkSpace(), deterministic("responder"))
@@ -102,6 +116,34 @@ class IkeHost:
     def moved(self, spi: int, remote: str, port: int) -> list[tuple[Path, bytes]]:
         """Say that ESP comes from elsewhere."""
         return self._run(self.engine.moved(spi, remote, port, self.now))
+
+    def child_expired(self, spi: int) -> list[tuple[Path, bytes]]:
+        """Say that the kernel has ended an SA."""
+        return self._run(self.engine.child_expired(spi, self.now))
+
+    def close_all(self) -> list[tuple[Path, bytes]]:
+        """Stop."""
+        return self._run(self.engine.close_all("test", self.now))
+
+    def answer(self) -> list[tuple[Path, bytes]]:
+        """Give the oldest answer that was held back."""
+        return self._run(self._complete(*self.held.popleft()))
+
+    def answer_all(self) -> list[tuple[Path, bytes]]:
+        """Give every answer that is held back, and those to the questions that follow."""
+        self.hold = ()
+        sent: list[tuple[Path, bytes]] = []
+        while self.held:
+            sent += self.answer()
+        return sent
+
+    def count(self, kind: type) -> int:
+        """How many questions of a kind there were."""
+        return sum(isinstance(question, kind) for question in self.asked)
+
+    def told_of(self, kind: type[T]) -> list[T]:
+        """What was told of a kind, in order."""
+        return [event for event in self.told if isinstance(event, kind)]
 
     def refusals(self) -> list[Refused]:
         """The refusals so far."""
@@ -129,20 +171,12 @@ class IkeHost:
         match effect:
             case Send():
                 sent.append((effect.path, effect.datagram))
-            case ComputeDh():
-                return self._complete(effect.ticket, self._dh(effect))
-            case InstallInbound():
-                if self.refuse_inbound:
-                    return self._complete(effect.ticket, InstallFailed(self.refuse_inbound))
-                self.inbound[effect.child.inbound_spi] = effect.child
-                return self._complete(effect.ticket, Installed())
-            case InstallOutbound():
-                if self.refuse_outbound:
-                    return self._complete(effect.ticket, InstallFailed(self.refuse_outbound))
-                for old in effect.replaces:
-                    del self.outbound[old.inbound_spi]
-                self.outbound[effect.child.inbound_spi] = effect.child
-                return self._complete(effect.ticket, Installed())
+            case ComputeDh() | InstallInbound() | InstallOutbound():
+                self.asked.append(effect)
+                result = self._do(effect)
+                if not isinstance(effect, self.hold):
+                    return self._complete(effect.ticket, result)
+                self.held.append((effect.ticket, result))
             case RemoveChild():
                 self.inbound.pop(effect.child.inbound_spi, None)
                 self.outbound.pop(effect.child.inbound_spi, None)
@@ -156,6 +190,22 @@ class IkeHost:
 
     def _complete(self, ticket: int, result: object) -> list[Effect]:
         return self.engine.complete(ticket, result, self.now)
+
+    def _do(self, question: ComputeDh | InstallInbound | InstallOutbound) -> object:
+        match question:
+            case ComputeDh():
+                return self._dh(question)
+            case InstallInbound():
+                if self.refuse_inbound:
+                    return InstallFailed(self.refuse_inbound)
+                self.inbound[question.child.inbound_spi] = question.child
+            case InstallOutbound():
+                if self.refuse_outbound:
+                    return InstallFailed(self.refuse_outbound)
+                self.outbound[question.child.inbound_spi] = question.child
+                for old in question.replaces:
+                    self.outbound.pop(old.inbound_spi, None)
+        return Installed()
 
     def _dh(self, question: ComputeDh) -> object:
         try:
