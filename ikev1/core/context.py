@@ -147,7 +147,7 @@ class Context:
         del self.ike_sas[sa.cookies]
         for exchange in (*sa.exchanges.values(), sa.main_mode):
             if exchange is not None:
-                exchange.script.close()
+                exchange.close()
         sa.exchanges.clear()
         client = self.client_of(sa) if sa.established else None
         if client is None:

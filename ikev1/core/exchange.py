@@ -74,6 +74,14 @@ class Exchange:
     """Digest of the last request that was accepted."""
     reply: bytes | None = None
     awaits: Await | None = None
-    """What the script waits for; None while it waits for the host, and after its end."""
+    """The message the script waits for; None while it waits for the host, and after its end."""
+    ticket: int | None = None
+    """The question to the host that the script waits for."""
     replies: int = 0
     insisted: int = 0
+
+    def close(self) -> None:
+        """End the script where it stands: no message and no answer of the host goes on with it."""
+        self.awaits = None
+        self.ticket = None
+        self.script.close()

@@ -88,7 +88,7 @@ class Responder:
         """The host's answer to a question; ignored if its exchange has gone meanwhile."""
         self._context.now = now
         waiting = self._tickets.pop(ticket, None)
-        if waiting is not None:
+        if waiting is not None and waiting[1].ticket == ticket:
             self._resume(*waiting, result)
         return self._context.take_effects()
 
@@ -333,6 +333,7 @@ class Responder:
     ) -> None:
         """Run a script to its next wait; `header` and `datagram` are the question, if in clear."""
         exchange.awaits = None
+        exchange.ticket = None
         try:
             step = exchange.script.send(value)
         except StopIteration as end:
@@ -355,6 +356,7 @@ class Responder:
         exchange: Exchange,
         question: ComputeDh | InstallInbound | InstallOutbound,
     ) -> None:
+        exchange.ticket = question.ticket
         self._tickets[question.ticket] = (sa, exchange)
         self._context.emit(question)
 
@@ -512,7 +514,7 @@ class Responder:
         self._leave_half_open(sa)
         del self._context.ike_sas[sa.cookies]
         if sa.main_mode is not None:
-            sa.main_mode.script.close()
+            sa.main_mode.close()
 
     def _ike_sa_timeout(self, cookies: bytes) -> None:
         sa = self._context.ike_sas.get(cookies)
@@ -540,7 +542,7 @@ class Responder:
         exchange = sa.exchanges.pop(message_id, None) if sa else None
         if sa is None or exchange is None:
             return
-        exchange.script.close()
+        exchange.close()
         self._context.emit(
             Refused(
                 client=sa.client,
