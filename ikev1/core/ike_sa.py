@@ -157,7 +157,7 @@ def open_with(
 
 def check_hash(payloads: Payloads, expected: bytes) -> None:
     """Compare HASH, which must be the first payload (RFC 2409 section 5.5), in constant time."""
-    first = payloads.values[0]
+    first = payloads.items[0].value if payloads.items else None
     if not isinstance(first, Hash):
         raise ProtocolError(
             "the message does not begin with HASH",
