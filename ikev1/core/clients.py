@@ -44,11 +44,15 @@ _Endpoint = tuple[str, int, str, str]
 
 @dataclass(slots=True)
 class Child:
-    """A child SA in the kernel."""
+    """A child SA in the kernel, or on its way there."""
 
     sa: ChildSa
     since: float
     expires: float
+    quick_mode: tuple[bytes, int]
+    """What makes it: the cookie pair of its Phase 1 SA, and the message ID."""
+    up: bool = False
+    """Whether its Quick Mode is complete and both its SAs are in the kernel."""
     carrying: bool = False
     """Whether its outbound SA is the one in use."""
 

@@ -165,17 +165,20 @@ class Context:
         self.clients.add_child(client, child)
 
     def child_up(self, client: Client, child: Child) -> None:
-        """Both SAs are in the kernel: this child carries the traffic now, the others drain."""
-        rekeyed = len(client.children) > 1
-        for other in client.children:
-            other.carrying = other is child
+        """Both SAs are in the kernel."""
+        rekeyed = any(other.up for other in client.children)
+        child.up = True
         self.emit(ChildUp(child.sa, rekeyed))
 
     def remove_child(self, client: Client, child: Child, cause: str) -> None:
-        """End a child SA and take it out of the kernel."""
+        """End a child SA, or the Quick Mode that is making it, and take it out of the kernel."""
         self.clients.remove_child(child)
         self.emit(RemoveChild(child.sa))
-        self.emit(ChildDown(child.sa, cause))
+        if child.up:
+            self.emit(ChildDown(child.sa, cause))
+        else:
+            cookies, message_id = child.quick_mode
+            self.ike_sas[cookies].exchanges.pop(message_id).close()
         self._forget_if_empty(client, cause)
 
     def abandon(self, child: Child) -> None:

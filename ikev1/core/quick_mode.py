@@ -21,6 +21,7 @@ from ikev1.core.context import Context
 from ikev1.core.effects import (
     ChildSa,
     ComputeDh,
+    EspSuite,
     Installed,
     InstallFailed,
     InstallInbound,
@@ -85,7 +86,12 @@ def respond(
     nr_b = context.random(NONCE_SIZE)
     child = _make_child(sa, context, client, choice, client_port, ni_b, nr_b, shared)
 
-    entry = Child(child, since=context.now, expires=context.now + child.lifetime + LIFETIME_MARGIN)
+    entry = Child(
+        child,
+        since=context.now,
+        expires=context.now + child.lifetime + LIFETIME_MARGIN,
+        quick_mode=(sa.cookies, message_id),
+    )
     context.add_child(client, entry)
     complete = False
     try:
@@ -111,10 +117,17 @@ def respond(
         # HDR*, HASH(3) -->
         while not _hash3_verifies(sa, message, iv, ni_b, nr_b):
             message = yield Await(b"")
+        replaced = [old for old in client.children if old.carrying]
+        for old in replaced:
+            old.carrying = False
+        entry.carrying = True
+        # entry.sa and not child: the client may have moved since.
         installed = yield InstallOutbound(
-            context.ticket(), child, tuple(old.sa for old in client.children if old.carrying)
+            context.ticket(), entry.sa, tuple(old.sa for old in replaced)
         )
         if isinstance(installed, InstallFailed):
+            for old in replaced:
+                old.carrying = True
             raise ExchangeError(
                 f"the kernel refused the outbound SA: {installed.reason}",
                 NotifyType.NO_PROPOSAL_CHOSEN,
@@ -211,14 +224,18 @@ def _free_spi(context: Context) -> int:
             return spi
 
 
+def key_sizes(suite: EspSuite) -> tuple[int, int]:
+    """Octets of KEYMAT for the cipher, salt included, and for the integrity algorithm."""
+    salt = GCM_SALT if suite.integrity is None else 0
+    return suite.encryption_bits // 8 + salt, _INTEGRITY_KEY[suite.integrity]
+
+
 def _keys(
     sa: IkeSa, choice: EspChoice, spi: int, ni_b: bytes, nr_b: bytes, shared: bytes
 ) -> tuple[bytes, bytes]:
     """Encryption and integrity key of the SA with this SPI: in this order from KEYMAT."""
     assert sa.keys is not None
-    suite = choice.suite
-    encryption = suite.encryption_bits // 8 + (GCM_SALT if suite.integrity is None else 0)
-    integrity = _INTEGRITY_KEY[suite.integrity]
+    encryption, integrity = key_sizes(choice.suite)
     material = keymat.keymat(
         sa.hash,
         sa.keys.skeyid_d,

@@ -123,6 +123,10 @@ class Responder:
             self._context.move(client, path)
         return self._context.take_effects()
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Serve by other settings from now on; what is up stays up."""
+        self._context.settings = settings
+
     def close_client(self, client_id: str, cause: str, now: float) -> list[Effect]:
         """End a client, with Deletes for it."""
         self._context.now = now
@@ -382,7 +386,7 @@ class Responder:
             self._at(sa.expires, partial(self._ike_sa_timeout, sa.cookies))
         else:
             sa.exchanges.pop(exchange.message_id, None)
-            self._watch_newest_child(sa)
+            self._watch_child(sa, exchange.message_id)
         if reply is not None:
             self._reply(sa, exchange, reply)
 
@@ -553,12 +557,13 @@ class Responder:
             )
         )
 
-    def _watch_newest_child(self, sa: IkeSa) -> None:
-        """Set the timer of the child that has just come up."""
+    def _watch_child(self, sa: IkeSa, message_id: int) -> None:
+        """Set the timer of the child that this Quick Mode has made."""
         client = self._context.client_of(sa)
-        child = client.carrying if client else None
-        if child is not None:
-            self._at(child.expires, partial(self._child_timeout, child.sa.inbound_spi))
+        assert client is not None
+        for child in client.children:
+            if child.quick_mode == (sa.cookies, message_id):
+                self._at(child.expires, partial(self._child_timeout, child.sa.inbound_spi))
 
     def _child_timeout(self, inbound_spi: int) -> None:
         found = self._context.clients.by_inbound_spi(inbound_spi)
