@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.kernel_sas import KernelSas
@@ -31,8 +31,8 @@ from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
 
 
-def make_settings(config: Config) -> Settings:
-    """The engine's settings from the operator's configuration."""
+def make_settings(config: Config, unusable: Collection[str]) -> Settings:
+    """The engine's settings: what the operator allows, less the ESP algorithms the kernel lacks."""
     return Settings(
         ike=IkePolicy(
             encryption=frozenset(config.ike.encryption),
@@ -41,8 +41,8 @@ def make_settings(config: Config) -> Settings:
             max_lifetime=config.ike.max_lifetime,
         ),
         esp=EspPolicy(
-            encryption=frozenset(config.esp.encryption),
-            integrity=frozenset(config.esp.integrity),
+            encryption=frozenset(config.esp.encryption).difference(unusable),
+            integrity=frozenset(config.esp.integrity).difference(unusable),
             max_lifetime=config.esp.max_lifetime,
         ),
         credentials=Credentials(
@@ -64,8 +64,8 @@ def make_settings(config: Config) -> Settings:
 class IkeHost:
     """The engine and its surroundings.
 
-    `client_gone` is called with the mark of each client of which nothing is left, `child_up` with
-    each child SA that has come up.
+    `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with the mark of
+    each client of which nothing is left, `child_up` with each child SA that has come up.
     """
 
     def __init__(
@@ -73,12 +73,15 @@ class IkeHost:
         config: Config,
         sockets: IkeSockets,
         sas: KernelSas,
+        unusable: Collection[str],
         story: Story,
         client_gone: Callable[[int, str], None],
         child_up: Callable[[ChildUp], None],
     ) -> None:
         self.engine = Responder(
-            make_settings(config), MarkSpace(config.marks.base, config.marks.mask), os.urandom
+            make_settings(config, unusable),
+            MarkSpace(config.marks.base, config.marks.mask),
+            os.urandom,
         )
         self._sockets = sockets
         self._sas = sas
@@ -105,6 +108,10 @@ class IkeHost:
     def close_client(self, client_id: str, cause: str) -> None:
         """End one client, with Deletes for it."""
         self._carry_out(self.engine.close_client(client_id, cause, self._loop.time()))
+
+    def reconfigure(self, config: Config, unusable: Collection[str]) -> None:
+        """Serve by another configuration from now on; what is up stays up."""
+        self.engine.reconfigure(make_settings(config, unusable))
 
     async def close(self, cause: str) -> None:
         """End every client, and wait until the kernel has nothing of theirs."""

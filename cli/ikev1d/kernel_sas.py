@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 
+from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import ChildSa, Installed, InstallFailed
-from xfrm.algorithms import aead, encryption, integrity
 from xfrm.constants import IPPROTO_UDP, Action, Direction
 from xfrm.errors import KernelError
 from xfrm.model import Encap, Lifetime, Mark, Policy, Sa, Selector, Template
@@ -316,18 +316,12 @@ class KernelSas:
 
 def _make_sa(child: ChildSa, frame: Sa, encryption_key: bytes, integrity_key: bytes) -> Sa:
     """Put algorithms, keys and lifetimes into an SA."""
-    suite = child.suite
     limits = Lifetime(
         hard_seconds=child.lifetime + KERNEL_MARGIN,
         hard_bytes=child.kilobytes * 1024 * BYTES_FACTOR if child.kilobytes else None,
     )
-    if suite.integrity is None:
-        return replace(frame, aead=aead(suite.encryption, encryption_key), lifetime=limits)
     return replace(
-        frame,
-        encryption=encryption(suite.encryption, encryption_key),
-        integrity=integrity(suite.integrity, integrity_key),
-        lifetime=limits,
+        with_algorithms(frame, child.suite, encryption_key, integrity_key), lifetime=limits
     )
 
 

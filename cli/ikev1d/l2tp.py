@@ -38,6 +38,7 @@ from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.kernel import KernelDataPath, KernelDataPaths, TunnelEnds
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram, L2tpSocket
 from l2tp.pool import AddressPool
+from l2tp.ppp.auth import text_of
 from l2tp.ppp.settings import AuthProtocol, PppSettings
 from l2tp.ppp.users import User, verify
 
@@ -71,6 +72,13 @@ def make_settings(config: Config) -> LnsSettings:
     )
 
 
+def _make_users(config: Config) -> dict[str, User]:
+    return {
+        user.name: User(user.name, text_of(user.secret.reveal()), user.address)
+        for user in config.users.values()
+    }
+
+
 class LnsHost:
     """The engine and its surroundings.
 
@@ -86,10 +94,7 @@ class LnsHost:
     ) -> None:
         self.engine = Lns(make_settings(config), os.urandom)
         self._proxy_arp = config.ppp.proxy_arp
-        self._users = {
-            user.name: User(user.name, user.secret.reveal().decode(), user.address)
-            for user in config.users.values()
-        }
+        self._users = _make_users(config)
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
         self._log = ClientLog("ikev1d.l2tp")
@@ -139,6 +144,10 @@ class LnsHost:
     def hang_up(self, mark: int, cause: str) -> None:
         """End a client's tunnels, and tell it."""
         self._carry_out(self.engine.close_client(mark, self._loop.time(), cause))
+
+    def reconfigure(self, config: Config) -> None:
+        """Let the users of another configuration in from now on; who is in stays in."""
+        self._users = _make_users(config)
 
     def interface(self, session_id: int) -> str:
         """The network interface of a session, "" before it has one."""

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, TextIO
 
 from cli.control import printable
 
-MAX_VALUE = 200
-"""Characters of one value. The longest of ours, a list of offered transforms, needs about that."""
+MAX_VALUE = 500
+"""Characters of one value. The longest of ours: the 14 transforms that a Mac offers take 320."""
 
 MAX_EVENT = 400
 """Characters of the event text."""
@@ -27,6 +27,9 @@ MAX_TRACEBACK = 20_000
 
 _FIELDS: Final = "event_fields"
 _CLIENT: Final = "event_client"
+
+OUR_LOGGER: Final = "ikev1d"
+"""The parent of all loggers of the gateway."""
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -85,7 +88,9 @@ def configure(
     for previous in tuple(root.handlers):
         root.removeHandler(previous)
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    # What libraries have to say below a warning is about themselves, not about a client.
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OUR_LOGGER).setLevel(level.upper())
 
 
 class TextFormatter(logging.Formatter):

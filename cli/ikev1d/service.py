@@ -19,9 +19,10 @@ from cli.control import (
     Response,
     StatusResponse,
 )
-from cli.ikev1d.config.model import Config
+from cli.ikev1d.config import Config, ConfigError, load
 from cli.ikev1d.control import ControlServer
 from cli.ikev1d.ike import IkeHost
+from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
@@ -52,6 +53,7 @@ async def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(config)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
         await stop.wait()
@@ -71,6 +73,8 @@ class Gateway:
         self._sadb = Sadb(self._kernel_event)
         self._sas = KernelSas(self._sadb, config.marks.base, config.marks.mask)
         self._story = Story(config)
+        self._unusable: frozenset[str] = frozenset()
+        """ESP algorithms of the configuration that the kernel lacks."""
         self._control = ControlServer(config.gateway.control_socket, self._answer)
         self._idle: dict[int, asyncio.TimerHandle] = {}
         self._ike: IkeHost | None = None
@@ -84,6 +88,7 @@ class Gateway:
         try:
             await self._sadb.open()
             left = await self._sas.prepare()
+            await self._try_algorithms()
             addresses = [str(address) for address in config.gateway.listen]
             self._ike_sockets = IkeSockets(addresses)
             self._lns = LnsHost(config, self._client_id, self._tunnels_changed)
@@ -98,7 +103,13 @@ class Gateway:
                 "stop the other IKE daemon (ss -lunp shows it), and run as root"
             ) from error
         self._ike = IkeHost(
-            config, self._ike_sockets, self._sas, self._story, self._client_gone, self._child_up
+            config,
+            self._ike_sockets,
+            self._sas,
+            self._unusable,
+            self._story,
+            self._client_gone,
+            self._child_up,
         )
         self._ike_sockets.start(self._ike.receive)
         if left:
@@ -109,6 +120,47 @@ class Gateway:
             "ready", version=VERSION, config=config.path, listen=",".join(addresses) or "all"
         )
         notify("READY=1")
+
+    async def _try_algorithms(self) -> None:
+        """Find out which ESP algorithms the kernel has. Raises StartError if it has none."""
+        esp = self._config.esp
+        refused = await missing(self._sadb, esp.encryption, esp.integrity)
+        if refused.keys() >= set(esp.encryption):
+            raise StartError(f"the kernel cannot serve ESP: {next(iter(refused.values()))}")
+        for name, reason in refused.items():
+            key = "esp.encryption" if name in esp.encryption else "esp.integrity"
+            self._log.warning(
+                "the kernel lacks an ESP algorithm; clients get another one",
+                algorithm=name,
+                cause=reason,
+                remedy=f"remove it from {key}",
+                see=self._config.where(key),
+            )
+        self._unusable = frozenset(refused)
+
+    def reload(self) -> None:
+        """Read the configuration again: preshared keys, users and policies are taken over.
+
+        Addresses, marks and what else cannot change while clients are connected wait for a restart.
+        """
+        try:
+            config = load(self._config.path)
+        except ConfigError as error:
+            self._log.error("configuration not reloaded: the old one stays", cause=error)
+            return
+        fixed = [
+            name
+            for name in ("gateway", "marks", "l2tp", "ppp")
+            if getattr(config, name) != getattr(self._config, name)
+        ]
+        self._config = config
+        if self._ike is not None and self._lns is not None:
+            self._ike.reconfigure(config, self._unusable)
+            self._lns.reconfigure(config)
+        self._story.reconfigure(config)
+        self._log.info("configuration reloaded", config=config.path)
+        if fixed:
+            self._log.warning("some changes wait for a restart", sections=", ".join(fixed))
 
     async def close(self) -> None:
         """Hang up every client and take everything of ours out of the kernel."""

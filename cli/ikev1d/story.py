@@ -28,6 +28,10 @@ class Story:
         self.failures: Counter[str] = Counter()
         """Refused exchanges and dropped datagrams by cause."""
 
+    def reconfigure(self, config: Config) -> None:
+        """Name the lines of another configuration from now on."""
+        self._config = config
+
     def tell(self, event: Told) -> None:
         """One event, one line."""
         match event:

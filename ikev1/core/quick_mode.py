@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 
-from ikev1.core import identity, natt, proposals
+from ikev1.core import identity, informational, natt, proposals
 from ikev1.core.clients import Child, Client
 from ikev1.core.context import Context
 from ikev1.core.effects import (
@@ -128,6 +128,7 @@ def respond(
         if isinstance(installed, InstallFailed):
             for old in replaced:
                 old.carrying = True
+            context.inform(sa, informational.delete_child(entry.sa))
             raise ExchangeError(
                 f"the kernel refused the outbound SA: {installed.reason}",
                 NotifyType.NO_PROPOSAL_CHOSEN,

@@ -3,7 +3,6 @@
 from cli.ikev1d.config.errors import ConfigError, Place
 from cli.ikev1d.config.model import (
     AddressRange,
-    AddressRule,
     Config,
     Esp,
     Gateway,
@@ -19,7 +18,6 @@ from cli.ikev1d.config.secret import Secret
 
 __all__ = [
     "AddressRange",
-    "AddressRule",
     "Config",
     "ConfigError",
     "Esp",

@@ -51,16 +51,9 @@ def _gateway(check: Check, table: schema.GatewayTable) -> Gateway:
     key = ("gateway", "control_socket")
     if not socket.is_absolute() or len(bytes(socket)) > MAX_SOCKET_PATH:
         raise check.error(key, f"not an absolute path of {MAX_SOCKET_PATH} bytes at most")
-    if table.listen and table.interfaces:
-        raise check.error(
-            ("gateway", "interfaces"),
-            "cannot stand beside gateway.listen",
-            remedy="choose the addresses or the interfaces",
-        )
     return Gateway(
         listen=check.each(("gateway", "listen"), table.listen, check.address),
-        interfaces=check.each(("gateway", "interfaces"), table.interfaces, check.interface),
-        name=table.name,
+        name=check.name(("gateway", "name"), table.name),
         control_socket=socket,
         log_format=check.choice(("gateway", "log_format"), table.log_format, LOG_FORMATS),
         log_level=check.choice(("gateway", "log_level"), table.log_level, LOG_LEVELS),
@@ -72,11 +65,6 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
     if table.half_open_per_address > table.half_open_limit:
         raise check.error(
             ("ike", "half_open_per_address"), "is above half_open_limit, and so limits nothing"
-        )
-    if table.dpd_delay >= table.dpd_timeout:
-        raise check.error(
-            ("ike", "dpd_timeout"),
-            "is not above dpd_delay: a client would be gone before it is asked",
         )
     return Ike(
         encryption=check.names(
@@ -93,8 +81,6 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
         half_open_limit=table.half_open_limit,
         half_open_per_address=table.half_open_per_address,
         half_open_timeout=table.half_open_timeout,
-        dpd_delay=table.dpd_delay,
-        dpd_timeout=table.dpd_timeout,
     )
 
 
@@ -143,9 +129,8 @@ def _l2tp(check: Check, table: schema.L2tpTable) -> L2tp:
     if table.secret is not None or table.secret_file is not None:
         secret = check.secret(("l2tp",), table)
     return L2tp(
-        host_name=table.host_name,
+        host_name=check.name(("l2tp", "host_name"), table.host_name),
         hello_interval=table.hello_interval,
-        receive_window=table.receive_window,
         secret=secret,
     )
 

@@ -15,6 +15,9 @@ from cli.ikev1d.config.model import AddressRange
 from cli.ikev1d.config.secret import Secret
 from cli.ikev1d.config.source import Key, Source, show
 
+MAX_NAME = 255
+"""Bytes of the name in a CHAP challenge, as pppd reads them; a Host Name AVP could have 1017."""
+
 MAX_INTERFACE = 15
 """Bytes of a network interface's name (IFNAMSIZ without its NUL)."""
 
@@ -144,14 +147,19 @@ class Check:
                 remedy='a host name has an "@" before it' if text.isascii() else "",
             ) from None
 
+    def name(self, key: Key, text: str | None) -> str | None:
+        """Return what the gateway calls itself, which fits into an AVP and a CHAP challenge."""
+        if text is not None and not (text.isprintable() and len(text.encode()) <= MAX_NAME):
+            raise self.error(key, f"not a name of {MAX_NAME} bytes at most")
+        return text
+
     def interface(self, key: Key, name: str | bool) -> str:
         """Return the name of a network interface."""
         if isinstance(name, bool) or not _INTERFACE.fullmatch(name):
             raise self.error(
                 key,
                 "not the name of a network interface",
-                allowed=f"a name of {MAX_INTERFACE} characters at most, such as eth1"
-                + (", or false" if key == ("ppp", "proxy_arp") else ""),
+                allowed=f"a name of {MAX_INTERFACE} characters at most, such as eth1, or false",
             )
         return name
 

@@ -5,7 +5,6 @@ All times are seconds. `place` says where an entry is written, for messages at r
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -60,8 +59,6 @@ class Gateway:
 
     listen: tuple[IPv4Address, ...]
     """Local addresses to serve; empty for all."""
-    interfaces: tuple[str, ...]
-    """Network interfaces whose addresses to serve; empty for all."""
     name: str | None
     """What the gateway calls itself to clients; None for the machine's host name."""
     control_socket: Path
@@ -80,10 +77,6 @@ class Ike:
     half_open_limit: int
     half_open_per_address: int
     half_open_timeout: int
-    dpd_delay: int
-    """Silence after which a client is asked whether it is there; 0 for never."""
-    dpd_timeout: int
-    """Silence after which a client is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +108,6 @@ class L2tp:
     host_name: str | None
     """Host Name AVP; None for the gateway's name."""
     hello_interval: int
-    receive_window: int
     secret: Secret | None
     """Of tunnel authentication (RFC 2661 section 5.1.1)."""
 
@@ -142,31 +134,15 @@ class Ppp:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressRule:
-    """Whether a user may have the addresses of a network."""
-
-    network: IPv4Network
-    permit: bool
-
-
-@dataclass(frozen=True, slots=True)
 class User:
     """Who may log in."""
 
     name: str
     secret: Secret
+    """In UTF-8."""
     address: IPv4Address | None
     """The address that is always this user's; None for one of the pool."""
-    rules: tuple[AddressRule, ...]
-    """The first rule that covers an address decides; what none covers is refused."""
     place: Place
-
-    def permits(self, address: IPv4Address) -> bool:
-        """Whether this user may be given `address`."""
-        for rule in self.rules:
-            if address in rule.network:
-                return rule.permit
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +192,3 @@ class Config:
         line of the file.
         """
         return str(self.source.place(parse_key(key)))
-
-
-ANY = IPv4Network("0.0.0.0/0")
-ANY_ADDRESS = (AddressRule(ANY, permit=True),)
-
-
-def only(address: IPv4Address) -> tuple[AddressRule, ...]:
-    """The rules of a user whose address is fixed."""
-    return (AddressRule(ipaddress.IPv4Network(address), permit=True),)

@@ -31,7 +31,6 @@ class GatewayTable(Table, frozen=True):
     """The [gateway] table."""
 
     listen: tuple[str, ...] = ()
-    interfaces: tuple[str, ...] = ()
     name: Text | None = None
     control_socket: Text = DEFAULT_SOCKET
     log_format: str = "text"
@@ -49,8 +48,6 @@ class IkeTable(Table, frozen=True):
     half_open_limit: Count = 2000
     half_open_per_address: Count = 64
     half_open_timeout: Seconds = 30
-    dpd_delay: Annotated[int, Meta(ge=0, le=86_400)] = 30
-    dpd_timeout: Seconds = 150
 
 
 class EspTable(Table, frozen=True):
@@ -79,7 +76,6 @@ class L2tpTable(Table, frozen=True):
 
     host_name: Text | None = None
     hello_interval: Seconds = 60
-    receive_window: Annotated[int, Meta(ge=1, le=1024)] = 8
     secret: Secret | None = None
     secret_file: Text | None = None
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cli.ikev1d.config import chap_secrets, schema
 from cli.ikev1d.config.check import Check
-from cli.ikev1d.config.errors import ConfigError
-from cli.ikev1d.config.model import ANY_ADDRESS, Gateway, Ppp, User, only
+from cli.ikev1d.config.errors import ConfigError, Place
+from cli.ikev1d.config.model import Gateway, Ppp, User
 from cli.ikev1d.config.secret import Secret
 from cli.ikev1d.config.source import Key
 
@@ -22,7 +22,7 @@ def read_users(
     """
     found = [_user(check, ("user", index), table) for index, table in enumerate(document.user)]
     if users_file := document.ppp.users_file:
-        found += _chap_users(check, gateway, check.source.path.parent / users_file)
+        found += _chap_users(check, gateway, ppp, check.source.path.parent / users_file)
     if not found:
         check.warn(
             ("user",),
@@ -52,16 +52,26 @@ def _user(check: Check, key: Key, table: schema.UserTable) -> User:
     address = None
     if table.address is not None:
         address = check.address((*key, "address"), table.address)
-    return User(
-        name=table.name,
-        secret=check.secret(key, table),
-        address=address,
-        rules=ANY_ADDRESS if address is None else only(address),
-        place=check.source.place(key),
-    )
+    secret = check.secret(key, table)
+    place = check.source.place(key)
+    _check_utf8(secret, table.name, place)
+    return User(table.name, secret, address, place)
 
 
-def _chap_users(check: Check, gateway: Gateway, path: Path) -> list[User]:
+def _check_utf8(secret: Secret, name: str, place: Place) -> None:
+    """MS-CHAPv2 works on the characters of a password (RFC 2759 section 8.3), not on its bytes."""
+    try:
+        secret.reveal().decode()
+    except UnicodeDecodeError:
+        raise ConfigError(
+            place,
+            "",
+            f'the secret of user "{name}" is not UTF-8',
+            remedy="convert the file: iconv -f latin1 -t utf8",
+        ) from None
+
+
+def _chap_users(check: Check, gateway: Gateway, ppp: Ppp, path: Path) -> list[User]:
     data = check.read_private(("ppp", "users_file"), path)
     entries = chap_secrets.parse(data, path)
     others = [
@@ -80,31 +90,27 @@ def _chap_users(check: Check, gateway: Gateway, path: Path) -> list[User]:
         for entry in entries:
             if entry.server == name:
                 chosen.setdefault(entry.client, entry)
-    return [user for entry in chosen.values() if (user := _chap_user(check, entry)) is not None]
+    made = (_chap_user(check, entry, ppp) for entry in chosen.values())
+    return [user for user in made if user is not None]
 
 
-def _chap_user(check: Check, entry: chap_secrets.ChapSecret) -> User | None:
+def _chap_user(check: Check, entry: chap_secrets.ChapSecret, ppp: Ppp) -> User | None:
+    """The user of an entry; None, with a warning, where it cannot be let in as it stands."""
     secret = entry.secret
     if entry.secret_file is not None:
         data = check.read_private(("ppp", "users_file"), entry.secret_file)
         secret = Secret(chap_secrets.first_word(data, entry.secret_file))
-    if entry.client == chap_secrets.WILDCARD:
-        check.warning(f'{entry.place}: client "*" is not used: every user needs a name')
-        return None
-    if not secret.reveal():
-        check.warning(f'{entry.place}: user "{entry.client}" is not used: the secret is empty')
-        return None
+    _check_utf8(secret, entry.client, entry.place)
     rules = entry.rules()
-    if not rules:
-        check.warning(
-            f'{entry.place}: user "{entry.client}" may have no address and so cannot '
-            'connect; a fourth column "*" gives one of the pool'
-        )
-    hosts = [rule.network for rule in rules if rule.permit and rule.network.prefixlen == 32]
-    return User(
-        name=entry.client,
-        secret=secret,
-        address=hosts[0].network_address if hosts else None,
-        rules=rules,
-        place=entry.place,
-    )
+    if entry.client == chap_secrets.WILDCARD:
+        problem = "every user needs a name"
+    elif not secret.reveal():
+        problem = "the secret is empty"
+    elif not rules.rules:
+        problem = 'it may have no address; a fourth column "*" gives it one of the pool'
+    elif rules.host is None and not rules.permits_all(ppp.pool):
+        problem = "its addresses are not all of ppp.pool; give it one address, or a wider network"
+    else:
+        return User(entry.client, secret, rules.host, entry.place)
+    check.warning(f'{entry.place}: client "{entry.client}" cannot log in: {problem}')
+    return None
