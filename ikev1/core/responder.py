@@ -386,7 +386,7 @@ class Responder:
             self._at(sa.expires, partial(self._ike_sa_timeout, sa.cookies))
         else:
             sa.exchanges.pop(exchange.message_id, None)
-            self._watch_children(sa, exchange.message_id)
+            self._watch_child(sa, exchange.message_id)
         if reply is not None:
             self._reply(sa, exchange, reply)
 
@@ -546,7 +546,8 @@ class Responder:
         exchange = sa.exchanges.pop(message_id, None) if sa else None
         if sa is None or exchange is None:
             return
-        for child in self._children_of(sa, message_id):
+        child = self._child_of(sa, message_id)
+        if child is not None:
             # The client has had message 2 and may be sending already.
             self._context.inform(sa, informational.delete_child(child.sa))
         exchange.close()
@@ -560,16 +561,17 @@ class Responder:
             )
         )
 
-    def _watch_children(self, sa: IkeSa, message_id: int) -> None:
+    def _watch_child(self, sa: IkeSa, message_id: int) -> None:
         """Set the timer of the child that this Quick Mode has made."""
-        for child in self._children_of(sa, message_id):
+        child = self._child_of(sa, message_id)
+        if child is not None:
             self._at(child.expires, partial(self._child_timeout, child.sa.inbound_spi))
 
-    def _children_of(self, sa: IkeSa, message_id: int) -> list[Child]:
-        """The child that a Quick Mode has made so far, if it has."""
+    def _child_of(self, sa: IkeSa, message_id: int) -> Child | None:
+        """The child SA of a Quick Mode, if it has come that far."""
         client = self._context.client_of(sa)
-        assert client is not None
-        return [child for child in client.children if child.quick_mode == (sa.cookies, message_id)]
+        made = client.children if client else ()
+        return next((child for child in made if child.quick_mode == (sa.cookies, message_id)), None)
 
     def _child_timeout(self, inbound_spi: int) -> None:
         found = self._context.clients.by_inbound_spi(inbound_spi)
