@@ -21,6 +21,7 @@ from ikev1.wire.enums import (
     HashAlgorithm,
     IkeAttribute,
     IpsecAttribute,
+    IsakmpTransform,
     LifeType,
     NotifyType,
     ProtocolId,
@@ -33,14 +34,18 @@ DEFAULT_LIFETIME = 28_800
 MAX_ENFORCED_LIFETIME = 7 * 86_400
 """Seconds. A peer may ask for 2**64; an SA that outlives a week protects nothing any more."""
 
+MAX_ENFORCED_KILOBYTES = 2**32 - 1
+"""4 TB: more than four octets hold is no limit any more, and overflows the kernel's count."""
+
 DOI_IPSEC = 1
 """RFC 2407 section 4.2."""
 
-IKE_ENCRYPTION: dict[tuple[int, int], str] = {
+# Algorithms by number and key length in bits, None where the attribute is absent.
+IKE_ENCRYPTION: dict[tuple[int, int | None], str] = {
     (EncryptionAlgorithm.AES_CBC, 256): "aes256",
     (EncryptionAlgorithm.AES_CBC, 192): "aes192",
     (EncryptionAlgorithm.AES_CBC, 128): "aes128",
-    (EncryptionAlgorithm.TRIPLE_DES_CBC, 0): "3des",
+    (EncryptionAlgorithm.TRIPLE_DES_CBC, None): "3des",
 }
 IKE_HASH: dict[int, str] = {
     HashAlgorithm.MD5: "md5",
@@ -60,11 +65,11 @@ IKE_GROUP: dict[int, str] = {
     Group.ECP_384: "ecp384",
     Group.ECP_521: "ecp521",
 }
-ESP_ENCRYPTION: dict[tuple[int, int], tuple[str, str]] = {
+ESP_ENCRYPTION: dict[tuple[int, int | None], tuple[str, str]] = {
     (EspTransform.AES_CBC, 256): ("aes256", "aes-cbc"),
     (EspTransform.AES_CBC, 192): ("aes192", "aes-cbc"),
     (EspTransform.AES_CBC, 128): ("aes128", "aes-cbc"),
-    (EspTransform.TRIPLE_DES, 0): ("3des", "3des-cbc"),
+    (EspTransform.TRIPLE_DES, None): ("3des", "3des-cbc"),
     (EspTransform.AES_GCM_16, 256): ("aes256gcm16", "aes-gcm-16"),
     (EspTransform.AES_GCM_16, 192): ("aes192gcm16", "aes-gcm-16"),
     (EspTransform.AES_GCM_16, 128): ("aes128gcm16", "aes-gcm-16"),
@@ -78,7 +83,20 @@ ESP_INTEGRITY: dict[int, tuple[str, str]] = {
 }
 TRIPLE_DES_BITS = 192
 AES_DEFAULT_BITS = 128
-"""RFC 3602 section 5.3: AES without a key length attribute is AES-128."""
+"""RFC 3602 section 5.2 wants a key length attribute; who leaves it out has 128 bits in mind."""
+
+_ESP_ATTRIBUTES: frozenset[int] = frozenset(
+    {
+        IpsecAttribute.LIFE_TYPE,
+        IpsecAttribute.LIFE_DURATION,
+        IpsecAttribute.GROUP_DESCRIPTION,
+        IpsecAttribute.ENCAPSULATION_MODE,
+        IpsecAttribute.AUTH_ALGORITHM,
+        IpsecAttribute.KEY_LENGTH,
+    }
+)
+FIRST_PRIVATE_ESP_ATTRIBUTE = 32_001
+"""RFC 2407 section 4.5; what is below and not understood changes what the SA is."""
 
 UDP_ENCAPSULATION = frozenset(
     {EncapsulationMode.UDP_TRANSPORT, EncapsulationMode.UDP_TRANSPORT_DRAFT}
@@ -152,9 +170,17 @@ def _attributes(transform: Transform) -> dict[int, Attribute]:
     return by_type
 
 
-def _number(attributes: dict[int, Attribute], kind: int, default: int = 0) -> int:
+def _number(attributes: dict[int, Attribute], kind: int) -> int:
     found = attributes.get(kind)
-    return default if found is None else found.number
+    return 0 if found is None else found.number
+
+
+def _key_bits(attributes: dict[int, Attribute], kind: int, *, aes: bool) -> int | None:
+    """The key length, None where the transform names none and its cipher has but one."""
+    found = attributes.get(kind)
+    if found is not None:
+        return found.number
+    return AES_DEFAULT_BITS if aes else None
 
 
 def _lifetimes(transform: Transform, life_type: int, duration: int) -> dict[int, int]:
@@ -173,6 +199,11 @@ def _lifetimes(transform: Transform, life_type: int, duration: int) -> dict[int,
 def _enforced(lifetime: int | None, most: int) -> int:
     """Seconds that the gateway keeps the SA: what was asked, within reason; 0 means unsaid."""
     return min(lifetime or DEFAULT_LIFETIME, most)
+
+
+def _enforced_kilobytes(kilobytes: int | None) -> int | None:
+    """Kilobytes after which the gateway ends the SA; 0 means unsaid."""
+    return min(kilobytes, MAX_ENFORCED_KILOBYTES) if kilobytes else None
 
 
 def choose_ike(
@@ -203,9 +234,9 @@ def _match_ike(
     hash_algorithm = HashAlgorithm(_number(attributes, IkeAttribute.HASH_ALGORITHM))
     method = AuthMethod(_number(attributes, IkeAttribute.AUTH_METHOD))
     group = Group(_number(attributes, IkeAttribute.GROUP_DESCRIPTION))
-    bits = _number(attributes, IkeAttribute.KEY_LENGTH)
-    if encryption == EncryptionAlgorithm.AES_CBC and IkeAttribute.KEY_LENGTH not in attributes:
-        bits = AES_DEFAULT_BITS
+    bits = _key_bits(
+        attributes, IkeAttribute.KEY_LENGTH, aes=encryption == EncryptionAlgorithm.AES_CBC
+    )
     encryption_name = IKE_ENCRYPTION.get((encryption, bits))
     hash_name = IKE_HASH.get(hash_algorithm)
     group_name = IKE_GROUP.get(group)
@@ -226,6 +257,10 @@ def _match_ike(
     if method not in methods:
         faults.append(("", f"authentication {method}"))
         label = f"{label} ({method})"
+    if transform.transform_id != IsakmpTransform.KEY_IKE:
+        faults.append(("", str(IsakmpTransform(transform.transform_id))))
+    if IkeAttribute.PRF in attributes:
+        faults.append(("", "a PRF of its own"))
     if faults:
         return _Mismatch(label, tuple(faults))
     lifetimes = _lifetimes(transform, IkeAttribute.LIFE_TYPE, IkeAttribute.LIFE_DURATION)
@@ -278,9 +313,7 @@ def _match_esp(
 ) -> EspChoice | _Mismatch:
     attributes = _attributes(transform)
     cipher = EspTransform(transform.transform_id)
-    bits = _number(attributes, IpsecAttribute.KEY_LENGTH)
-    if cipher == EspTransform.AES_CBC and IpsecAttribute.KEY_LENGTH not in attributes:
-        bits = AES_DEFAULT_BITS
+    bits = _key_bits(attributes, IpsecAttribute.KEY_LENGTH, aes=cipher == EspTransform.AES_CBC)
     encryption = ESP_ENCRYPTION.get((cipher, bits))
     aead = encryption is not None and encryption[1] == "aes-gcm-16"
     auth = AuthAlgorithm(_number(attributes, IpsecAttribute.AUTH_ALGORITHM))
@@ -305,6 +338,11 @@ def _match_esp(
     if mode not in wanted:
         situation = "behind a NAT" if behind_nat else "with no NAT between"
         faults.append(("", f"encapsulation {mode} {situation}"))
+    faults += [
+        ("", str(IpsecAttribute(kind)))
+        for kind in attributes
+        if kind not in _ESP_ATTRIBUTES and kind < FIRST_PRIVATE_ESP_ATTRIBUTE
+    ]
     if faults:
         return _Mismatch(label, tuple(faults))
     assert encryption is not None
@@ -321,12 +359,12 @@ def _match_esp(
         group=group or None,
         encapsulated=mode in UDP_ENCAPSULATION,
         lifetime=_enforced(lifetimes.get(LifeType.SECONDS), policy.max_lifetime),
-        kilobytes=lifetimes.get(LifeType.KILOBYTES),
+        kilobytes=_enforced_kilobytes(lifetimes.get(LifeType.KILOBYTES)),
     )
 
 
-def _unnamed(algorithm: EncryptionAlgorithm | EspTransform, bits: int) -> str:
-    return f"{algorithm}/{bits}" if bits else str(algorithm)
+def _unnamed(algorithm: EncryptionAlgorithm | EspTransform, bits: int | None) -> str:
+    return str(algorithm) if bits is None else f"{algorithm}/{bits}"
 
 
 def _refusal(phase: str, misses: list[_Mismatch]) -> ExchangeError:
