@@ -78,20 +78,15 @@ def failure(tmp_path: Path, text: str | bytes, mode: int = 0o600) -> ConfigError
             "ike.half_open_per_address",
             ["above half_open_limit"],
         ),
-        ("[ike]\ndpd_timeout = 30\n" + REST, 2, "ike.dpd_timeout", ["dpd_delay"]),
-        (
-            '[gateway]\nlisten = ["192.0.2.1"]\ninterfaces = ["eth0"]\n' + REST,
-            3,
-            "gateway.interfaces",
-            ["gateway.listen"],
-        ),
         ("[marks]\nmask = 0x00f0f000\n" + REST, 2, "marks.mask", ["not one run", "0x7fff0000"]),
         ("[marks]\nbase = 1\n" + REST, 2, "marks.base", ["outside of mask"]),
         ("[marks]\nbase = 0xff\nmask = 0xff\n" + REST, 2, "marks.base", ["no mark"]),
         ("[marks]\nmask = 0x100000000\n" + REST, 2, "marks.mask", ["<= 4294967295"]),
         # Texts that mean nothing.
         ('[gateway]\nlisten = ["::"]\n' + REST, 2, "gateway.listen[0]", ["not an IPv4 address"]),
-        ('[gateway]\ninterfaces = ["eth 0"]\n' + REST, 2, "gateway.interfaces[0]", ["eth1"]),
+        ('[gateway]\nname = "a\\nb"\n' + REST, 2, "gateway.name", ["not a name of 255 bytes"]),
+        (f'[l2tp]\nhost_name = "{"ü" * 128}"\n' + REST, 2, "l2tp.host_name", ["255 bytes"]),
+        (PPP + 'proxy_arp = "eth 1"\n' + PSK, 4, "ppp.proxy_arp", ["eth1"]),
         ('[gateway]\ncontrol_socket = "x"\n' + REST, 2, "gateway.control_socket", ["absolute"]),
         (
             f'[gateway]\ncontrol_socket = "/{"x" * 107}"\n' + REST,
@@ -204,3 +199,12 @@ def test_empty_secret_file(tmp_path: Path) -> None:
     (tmp_path / "psk").chmod(0o600)
     error = failure(tmp_path, '[[psk]]\nsecret_file = "psk"\n' + PPP)
     assert (error.key, error.problem) == ("psk[0].secret_file", "the file is empty")
+
+
+def test_a_users_secret_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"caf\xe9")
+    (tmp_path / "secret").chmod(0o600)
+    text = PSK + PPP + '[[user]]\nname = "jacco"\nsecret_file = "secret"\n'
+    error = failure(tmp_path, text)
+    assert error.place.line == 6
+    assert "iconv" in str(error)
