@@ -74,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def tolerated(arguments: argparse.Namespace) -> frozenset[Cause]:
+    """The causes that are to be counted alone."""
+    named = frozenset(arguments.tolerate)
+    return named if arguments.strict else named | WARNINGS
+
+
 def main() -> int:
     """Run the clients; exit status 1 if one failed."""
     arguments = parser().parse_args()
@@ -87,7 +93,7 @@ def main() -> int:
         port=arguments.port,
         floated_port=arguments.floated_port,
         make_dh=functools.cache(dh_key) if arguments.share_dh else dh_key,
-        tolerated=frozenset(arguments.tolerate) | (frozenset() if arguments.strict else WARNINGS),
+        tolerated=tolerated(arguments),
         source=arguments.source,
         source_port=arguments.source_port,
         inner=arguments.inner,
