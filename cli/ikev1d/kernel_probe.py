@@ -62,11 +62,12 @@ def _suites(ciphers: Iterable[str], hashes: Iterable[str]) -> Iterator[tuple[str
     wanted_ciphers, wanted_hashes = frozenset(ciphers), frozenset(hashes)
     hash_names = dict(ESP_INTEGRITY.values())
     partner_cipher, partner_hash = PARTNERS
-    for (_, bits), (name, kernel_name) in ESP_ENCRYPTION.items():
+    for (_, key_length), (name, kernel_name) in ESP_ENCRYPTION.items():
+        bits = key_length or TRIPLE_DES_BITS
         aead_suite = kernel_name == "aes-gcm-16"
         if name in wanted_ciphers:
             mac = None if aead_suite else hash_names[partner_hash]
-            yield name, EspSuite(kernel_name, bits or TRIPLE_DES_BITS, mac, name)
+            yield name, EspSuite(kernel_name, bits, mac, name)
         if name == partner_cipher:
             for hash_name in wanted_hashes:
                 yield hash_name, EspSuite(kernel_name, bits, hash_names[hash_name], hash_name)
