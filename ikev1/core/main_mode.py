@@ -129,7 +129,7 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
 
     # <-- HDR, KE, Nr
     values: list[Payload] = [KeyExchange(result.public), Nonce(nr_b)]
-    if nat_d and sa.variant:
+    if len(nat_d) >= natt.MIN_NAT_D and sa.variant:
         values += natt.make_nat_d(sa.variant, choice.hash, sa.cookies, message.path)
     message = yield Await(sa.clear(ExchangeType.IDENTITY_PROTECTION, values))
 

@@ -23,6 +23,8 @@ from ikev1.wire.payloads import NatD, NatOa
 
 NON_ESP_MARKER = bytes(4)
 """RFC 3948 section 2.2: what stands before an IKE message on port 4500."""
+MIN_NAT_D = 2
+"""RFC 3947 section 3.2: one payload for each end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,9 @@ def detect(
     """Compare the client's NAT-D payloads with the addresses that its datagram really carries.
 
     The first is of our own address as the client sees it, the others of the client's (RFC 3947
-    section 3.2). A client that sends none is taken to have no NAT before it.
+    section 3.2). A client that sends fewer than two is taken to have no NAT before it.
     """
-    if not received:
+    if len(received) < MIN_NAT_D:
         return NatSituation()
     ours = nat_d_hash(hash_algorithm, cookies, path.local, path.local_port)
     theirs = nat_d_hash(hash_algorithm, cookies, path.remote, path.remote_port)

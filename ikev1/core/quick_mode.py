@@ -109,7 +109,7 @@ def respond(
             Nonce(nr_b),
             *((KeyExchange(public),) if public else ()),
             *identities,
-            *natt.make_nat_oa(opened.all(NatOa), sa.path),
+            *_original_addresses(sa, opened),
         ]
         reply, iv = sa.seal_hashed(ExchangeType.QUICK_MODE, message_id, values, iv, ni_b)
         message = yield Await(reply, insist=True)
@@ -248,6 +248,16 @@ def _keys(
         g_qm_xy=shared,
     )
     return material[:encryption], material[encryption:]
+
+
+def _original_addresses(sa: IkeSa, opened: Payloads) -> tuple[NatOa, ...]:
+    """Our NAT-OA payloads, where the client may send its own (RFC 3947 section 5.2)."""
+    if sa.variant is None or not sa.nat.detected:
+        return ()
+    number = sa.variant.nat_oa
+    return natt.make_nat_oa(
+        tuple(item for item in opened.all(NatOa) if item.type == number), sa.path
+    )
 
 
 def _hash3_verifies(sa: IkeSa, message: Message, iv: bytes, ni_b: bytes, nr_b: bytes) -> bool:
