@@ -255,6 +255,10 @@ class Responder:
         if encrypted != exchange.awaits.encrypted:
             self._drop(path, "encrypted-too-soon" if encrypted else "not-encrypted")
             return
+        if sa.nat.detected and not path.encapsulated and encrypted:
+            # RFC 3947 section 4: ESP in UDP goes where this message goes, and that is port 4500.
+            self._drop(path, "not-floated")
+            return
         body = datagram[HEADER_LENGTH:]
         payloads = None if encrypted else parse_payloads(header.next_payload, body)
         exchange.request = _digest(datagram)
