@@ -33,11 +33,14 @@ class PresharedKey:
         )
 
     @property
-    def closeness(self) -> int:
-        """How exactly the addresses are named: a pair of hosts before a network before %any."""
+    def closeness(self) -> tuple[int, int, bool]:
+        """How exactly the client is named: a pair of hosts before a network before %any.
+
+        Of two for the same addresses the one for a certain identity.
+        """
         remote = -1 if self.remote is None else self.remote.prefixlen
         local = -1 if self.local is None else self.local.prefixlen
-        return remote * 256 + local
+        return remote, local, self.identity is not None
 
 
 class Credentials:
@@ -48,7 +51,7 @@ class Credentials:
     """
 
     def __init__(self, keys: Iterable[PresharedKey]) -> None:
-        self._keys = tuple(sorted(keys, key=lambda key: -key.closeness))
+        self._keys = tuple(sorted(keys, key=lambda key: key.closeness, reverse=True))
 
     def candidates(self, local: str, remote: str) -> tuple[PresharedKey, ...]:
         """The keys that may be the client's, closest first, `MAX_CANDIDATES` at most."""

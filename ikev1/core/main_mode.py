@@ -227,11 +227,13 @@ def _verify(
 ) -> _Proof | None:
     """Find the preshared key under which message 5 decrypts and HASH_I verifies.
 
-    Always in the same order, and at most `MAX_CANDIDATES` of them.
+    Always in the same order, and at most `MAX_CANDIDATES` of them. Two entries may share a secret:
+    one that is bound to the identity shown, or to none, is better than one bound to another.
     """
     choice = sa.choice
     assert choice is not None
     key_bytes = choice.key_bits // 8
+    of_another: _Proof | None = None
     iv = keymat.phase1_iv(choice.hash, secrets.g_xi, secrets.g_xr, block_size(choice.encryption))
     for candidate in candidates:
         skeyid = keymat.skeyid_psk(choice.hash, candidate.secret, secrets.ni_b, secrets.nr_b)
@@ -266,8 +268,11 @@ def _verify(
                 notification.notify_type == NotifyType.INITIAL_CONTACT
                 for notification in payloads.all(Notification)
             )
-            return _Proof(candidate, keys, shown, contact, next_iv)
-    return None
+            proof = _Proof(candidate, keys, shown, contact, next_iv)
+            if candidate.identity is None or identity.matches(shown, candidate.identity):
+                return proof
+            of_another = of_another or proof
+    return of_another
 
 
 def _suspect_key(sa: IkeSa, message: Message, candidates: Sequence[PresharedKey]) -> Refused:
