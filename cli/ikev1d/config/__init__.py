@@ -3,6 +3,8 @@
 from cli.ikev1d.config.errors import ConfigError, Place
 from cli.ikev1d.config.model import (
     AddressRange,
+    AddressRule,
+    AddressRules,
     Config,
     Esp,
     Gateway,
@@ -18,6 +20,8 @@ from cli.ikev1d.config.secret import Secret
 
 __all__ = [
     "AddressRange",
+    "AddressRule",
+    "AddressRules",
     "Config",
     "ConfigError",
     "Esp",

@@ -51,8 +51,15 @@ def _gateway(check: Check, table: schema.GatewayTable) -> Gateway:
     key = ("gateway", "control_socket")
     if not socket.is_absolute() or len(bytes(socket)) > MAX_SOCKET_PATH:
         raise check.error(key, f"not an absolute path of {MAX_SOCKET_PATH} bytes at most")
+    if table.listen and table.interfaces:
+        raise check.error(
+            ("gateway", "interfaces"),
+            "cannot stand beside gateway.listen",
+            remedy="choose the addresses or the interfaces",
+        )
     return Gateway(
         listen=check.each(("gateway", "listen"), table.listen, check.address),
+        interfaces=check.each(("gateway", "interfaces"), table.interfaces, check.interface),
         name=check.name(("gateway", "name"), table.name),
         control_socket=socket,
         log_format=check.choice(("gateway", "log_format"), table.log_format, LOG_FORMATS),

@@ -10,21 +10,19 @@ escapes, a backslash before a newline joining lines, and `#` starting a comment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from cli.ikev1d.config.errors import ConfigError, Place
-from cli.ikev1d.config.model import AddressRange
+from cli.ikev1d.config.model import ANY, AddressRule, AddressRules
 from cli.ikev1d.config.secret import Secret
 
 MAX_WORD = 1023
 """Bytes of one word; pppd cuts what is longer, which is never what was meant."""
 
 WILDCARD = "*"
-ANY = IPv4Network("0.0.0.0/0")
-HOST_PREFIX = 32
 
 _ESCAPES = {
     b"a": b"\a",
@@ -39,50 +37,6 @@ _ESCAPES = {
 _SPACE = b" \t\v\f\r"
 _OCTAL = b"01234567"
 _HEX = b"0123456789abcdefABCDEF"
-
-
-@dataclass(frozen=True, slots=True)
-class AddressRule:
-    """Whether a client may have the addresses of a network."""
-
-    network: IPv4Network
-    permit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AddressRules:
-    """The addresses column: the first rule that covers an address decides; none is a no."""
-
-    rules: tuple[AddressRule, ...]
-
-    def permits(self, address: IPv4Address) -> bool:
-        """Whether the client may have `address`."""
-        for rule in self.rules:
-            if address in rule.network:
-                return rule.permit
-        return False
-
-    @property
-    def host(self) -> IPv4Address | None:
-        """The first single address that is permitted: the one that pppd gives the client."""
-        for rule in self.rules:
-            if rule.permit and rule.network.prefixlen == HOST_PREFIX:
-                return rule.network.network_address
-        return None
-
-    def permits_all(self, pool: Iterable[AddressRange]) -> bool:
-        """Whether the client may have every address of `pool`."""
-        return all(self.permits(address) for part in pool for address in self._edges(part))
-
-    def _edges(self, part: AddressRange) -> set[IPv4Address]:
-        """The first address of each stretch of `part` in which all addresses fare the same."""
-        edges = {int(part.first)}
-        for rule in self.rules:
-            edges |= {
-                int(rule.network.network_address),
-                int(rule.network.broadcast_address) + 1,
-            }
-        return {IPv4Address(edge) for edge in edges if int(part.first) <= edge <= int(part.last)}
 
 
 @dataclass(frozen=True, slots=True)

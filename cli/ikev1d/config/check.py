@@ -159,7 +159,8 @@ class Check:
             raise self.error(
                 key,
                 "not the name of a network interface",
-                allowed=f"a name of {MAX_INTERFACE} characters at most, such as eth1, or false",
+                allowed=f"a name of {MAX_INTERFACE} characters at most, such as eth1"
+                + (", or false" if key == ("ppp", "proxy_arp") else ""),
             )
         return name
 

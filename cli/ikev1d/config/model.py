@@ -5,7 +5,7 @@ All times are seconds. `place` says where an entry is written, for messages at r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -14,6 +14,9 @@ from cli.ikev1d.config.errors import Place
 from cli.ikev1d.config.secret import Secret
 from cli.ikev1d.config.source import Source, parse_key
 from cli.ikev1d.logs import LogFormat, LogLevel
+
+ANY = IPv4Network("0.0.0.0/0")
+HOST_PREFIX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Gateway:
 
     listen: tuple[IPv4Address, ...]
     """Local addresses to serve; empty for all."""
+    interfaces: tuple[str, ...]
+    """Network interfaces whose addresses to serve; empty for all."""
     name: str | None
     """What the gateway calls itself to clients; None for the machine's host name."""
     control_socket: Path
@@ -134,6 +139,50 @@ class Ppp:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressRule:
+    """Whether a user may have the addresses of a network."""
+
+    network: IPv4Network
+    permit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRules:
+    """Which addresses a user may have: the first rule that covers one decides; none is a no."""
+
+    rules: tuple[AddressRule, ...]
+
+    def permits(self, address: IPv4Address) -> bool:
+        """Whether the user may have `address`."""
+        for rule in self.rules:
+            if address in rule.network:
+                return rule.permit
+        return False
+
+    @property
+    def host(self) -> IPv4Address | None:
+        """The first single address that is permitted: the one that pppd gives the user."""
+        for rule in self.rules:
+            if rule.permit and rule.network.prefixlen == HOST_PREFIX:
+                return rule.network.network_address
+        return None
+
+    def permits_all(self, pool: Iterable[AddressRange]) -> bool:
+        """Whether the user may have every address of `pool`."""
+        return all(self.permits(address) for part in pool for address in self._edges(part))
+
+    def _edges(self, part: AddressRange) -> set[IPv4Address]:
+        """The first address of each stretch of `part` in which all addresses fare the same."""
+        edges = {int(part.first)}
+        for rule in self.rules:
+            edges |= {
+                int(rule.network.network_address),
+                int(rule.network.broadcast_address) + 1,
+            }
+        return {IPv4Address(edge) for edge in edges if int(part.first) <= edge <= int(part.last)}
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """Who may log in."""
 
@@ -142,7 +191,13 @@ class User:
     """In UTF-8."""
     address: IPv4Address | None
     """The address that is always this user's; None for one of the pool."""
+    rules: AddressRules
+    """Which addresses it may have: its own, or all of the pool, or none."""
     place: Place
+
+    def permits(self, address: IPv4Address) -> bool:
+        """Whether this user may be given `address`."""
+        return self.rules.permits(address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class GatewayTable(Table, frozen=True):
     """The [gateway] table."""
 
     listen: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
     name: Text | None = None
     control_socket: Text = DEFAULT_SOCKET
     log_format: str = "text"

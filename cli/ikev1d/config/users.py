@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from cli.ikev1d.config import chap_secrets, schema
 from cli.ikev1d.config.check import Check
 from cli.ikev1d.config.errors import ConfigError, Place
-from cli.ikev1d.config.model import Gateway, Ppp, User
+from cli.ikev1d.config.model import ANY, AddressRule, AddressRules, Gateway, Ppp, User
 from cli.ikev1d.config.secret import Secret
 from cli.ikev1d.config.source import Key
 
@@ -55,7 +55,10 @@ def _user(check: Check, key: Key, table: schema.UserTable) -> User:
     secret = check.secret(key, table)
     place = check.source.place(key)
     _check_utf8(secret, table.name, place)
-    return User(table.name, secret, address, place)
+    network = ANY if address is None else IPv4Network(address)
+    return User(
+        table.name, secret, address, AddressRules((AddressRule(network, permit=True),)), place
+    )
 
 
 def _check_utf8(secret: Secret, name: str, place: Place) -> None:
@@ -95,22 +98,29 @@ def _chap_users(check: Check, gateway: Gateway, ppp: Ppp, path: Path) -> list[Us
 
 
 def _chap_user(check: Check, entry: chap_secrets.ChapSecret, ppp: Ppp) -> User | None:
-    """The user of an entry; None, with a warning, where it cannot be let in as it stands."""
+    """The user of an entry; None, with a warning, where that would let anybody in."""
     secret = entry.secret
     if entry.secret_file is not None:
         data = check.read_private(("ppp", "users_file"), entry.secret_file)
         secret = Secret(chap_secrets.first_word(data, entry.secret_file))
     _check_utf8(secret, entry.client, entry.place)
-    rules = entry.rules()
+    title = f'{entry.place}: client "{entry.client}"'
     if entry.client == chap_secrets.WILDCARD:
-        problem = "every user needs a name"
-    elif not secret.reveal():
-        problem = "the secret is empty"
-    elif not rules.rules:
-        problem = 'it may have no address; a fourth column "*" gives it one of the pool'
+        check.warning(f"{title} is not used: every user needs a name")
+        return None
+    if not secret.reveal():
+        check.warning(f"{title} is not used: the secret is empty")
+        return None
+    rules = entry.rules()
+    if not rules.rules:
+        check.warning(
+            f"{title} cannot log in: it may have no address; "
+            'a fourth column "*" gives it one of the pool'
+        )
     elif rules.host is None and not rules.permits_all(ppp.pool):
-        problem = "its addresses are not all of ppp.pool; give it one address, or a wider network"
-    else:
-        return User(entry.client, secret, rules.host, entry.place)
-    check.warning(f'{entry.place}: client "{entry.client}" cannot log in: {problem}')
-    return None
+        check.warning(
+            f"{title} cannot log in: its addresses are not all of ppp.pool; "
+            "give it one address, or networks that have all of the pool in them"
+        )
+        rules = AddressRules(())
+    return User(entry.client, secret, rules.host, rules, entry.place)

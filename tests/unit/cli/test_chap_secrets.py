@@ -136,10 +136,11 @@ def test_a_user_gets_one_address_or_one_of_the_pool(
     "column",
     ["192.168.1.128/26", "192.168.1.129/26 192.168.2.0/24", "!192.168.1.200 *", "10.0.0.0/8"],
 )
-def test_a_user_of_a_part_of_the_pool_is_left_out(tmp_path: Path, column: str) -> None:
-    # Whoever may not have every address of the pool must not be given any of it.
+def test_a_user_of_a_part_of_the_pool_gets_none_of_it(tmp_path: Path, column: str) -> None:
     config = load_users(tmp_path, f"ok * x *\njacco * secret {column}\n")
-    assert set(config.users) == {"ok"}
+    jacco = config.users["jacco"]
+    assert jacco.address is None
+    assert not any(jacco.permits(address) for part in config.ppp.pool for address in part)
     (warning,) = config.warnings
     assert "chap-secrets:2: " in warning
     assert "not all of ppp.pool" in warning
@@ -208,17 +209,24 @@ def test_the_first_of_two_lines_counts(tmp_path: Path) -> None:
     [
         ("* * TOPSECRET *", "every user needs a name"),
         ('a * "" *', "the secret is empty"),
-        ("a * TOPSECRET", "it may have no address"),
-        ("a * TOPSECRET -", "it may have no address"),
     ],
 )
-def test_an_entry_that_lets_nobody_in_or_everybody_is_left_out(
+def test_an_entry_that_would_let_anybody_in_is_left_out(
     tmp_path: Path, line: str, text: str
 ) -> None:
     config = load_users(tmp_path, f"ok * x *\n{line}\n")
     assert set(config.users) == {"ok"}
     (warning,) = config.warnings
-    assert f'chap-secrets:2: client "{line[0]}" cannot log in: {text}' in warning
+    assert f'chap-secrets:2: client "{line[0]}" is not used: {text}' in warning
+    assert "TOPSECRET" not in warning
+
+
+@pytest.mark.parametrize("column", ["", "-", "- *"])
+def test_a_user_without_addresses_is_warned_of(tmp_path: Path, column: str) -> None:
+    config = load_users(tmp_path, f"jacco * TOPSECRET {column}\n")
+    assert not config.users["jacco"].permits(IPv4Address("192.168.1.128"))
+    (warning,) = config.warnings
+    assert 'chap-secrets:1: client "jacco" cannot log in: it may have no address' in warning
     assert "TOPSECRET" not in warning
 
 

@@ -58,6 +58,7 @@ def test_minimal(load_text: Load) -> None:
     user = config.users["jacco"]
     assert user.secret == Secret(b"mysecret")
     assert user.address is None
+    assert user.permits(IPv4Address("192.168.1.130"))
     assert config.marks.count == 0x7FFF
 
 
@@ -146,7 +147,14 @@ def test_everything_set(load_text: Load) -> None:
     sam = config.users["sam"]
     assert sam.secret.reveal() == "grün".encode()
     assert sam.address == IPv4Address("10.3.0.5")
+    assert sam.permits(IPv4Address("10.3.0.5"))
+    assert not sam.permits(IPv4Address("10.1.0.2"))
     assert (config.marks.base, config.marks.mask, config.marks.count) == (0x10000, 0xFF0000, 254)
+
+
+def test_interfaces(load_text: Load) -> None:
+    config = load_text('[gateway]\ninterfaces = ["eth0", "ppp-uplink"]\n' + MINIMAL)
+    assert config.gateway.interfaces == ("eth0", "ppp-uplink")
 
 
 @pytest.mark.parametrize(

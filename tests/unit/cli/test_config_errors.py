@@ -86,6 +86,13 @@ def failure(tmp_path: Path, text: str | bytes, mode: int = 0o600) -> ConfigError
         ('[gateway]\nlisten = ["::"]\n' + REST, 2, "gateway.listen[0]", ["not an IPv4 address"]),
         ('[gateway]\nname = "a\\nb"\n' + REST, 2, "gateway.name", ["not a name of 255 bytes"]),
         (f'[l2tp]\nhost_name = "{"ü" * 128}"\n' + REST, 2, "l2tp.host_name", ["255 bytes"]),
+        (
+            '[gateway]\nlisten = ["192.0.2.1"]\ninterfaces = ["eth0"]\n' + REST,
+            3,
+            "gateway.interfaces",
+            ["gateway.listen"],
+        ),
+        ('[gateway]\ninterfaces = ["eth 0"]\n' + REST, 2, "gateway.interfaces[0]", ["eth1"]),
         (PPP + 'proxy_arp = "eth 1"\n' + PSK, 4, "ppp.proxy_arp", ["eth1"]),
         ('[gateway]\ncontrol_socket = "x"\n' + REST, 2, "gateway.control_socket", ["absolute"]),
         (
