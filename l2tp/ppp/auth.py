@@ -101,6 +101,9 @@ class Authenticator(Interface):
     def answer(self, answer: AuthAnswer, now: float) -> Outcome:
         """Tell the peer the answer to the request that ``receive`` returned."""
 
+    def repeat(self) -> None:
+        """Tell the peer the answer again, as the first one may have been lost."""
+
     def advance(self, now: float) -> bool:
         """Run the timer; True once the peer has had its time."""
 

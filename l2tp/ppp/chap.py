@@ -74,8 +74,7 @@ class ChapAuthenticator:
         if packet.code != ChapCode.RESPONSE:
             return None
         if packet == self._response:
-            if self._verdict is not None:
-                self._transmit(self._verdict)
+            self.repeat()
             return None
         if packet.identifier not in self._accepted_identifiers:
             return None
@@ -103,6 +102,11 @@ class ChapAuthenticator:
             self.deadline = now + RETRY_TIMEOUT
         self._conclude(ChapCode.FAILURE, identifier, self._failure_text(answer, retry=retry))
         return Outcome.RETRY if retry else Outcome.REJECTED
+
+    def repeat(self) -> None:
+        """Send Success or Failure again, if there was one."""
+        if self._verdict is not None:
+            self._transmit(self._verdict)
 
     def advance(self, now: float) -> bool:
         """Repeat the Challenge; True once it was sent often enough or a retry did not come."""

@@ -4,8 +4,8 @@ The transition table is in ``l2tp.ppp.fsm_table``; here are its actions and the 
 
 Two deliberate differences, both because L2TP data messages may be doubled or overtake each other,
 which a serial line never does. A Configure-Request that was answered already gets the same answer
-again in state Opened and changes nothing, and so does a second Configure-Ack to one request;
-RFC 1661 would tear the link down and start again. And the number of requests in one negotiation is
+again and changes nothing, and a second Configure-Ack to one request is ignored; RFC 1661 would
+tear an open link down and start again. And the number of requests in one negotiation is
 bounded, so that two ends that never agree stop.
 """
 
@@ -161,9 +161,9 @@ class Automaton:
 
     def _receive_request(self, packet: ControlPacket, now: float) -> None:
         options = parse_options(packet.data)
-        key = bytes((packet.identifier,)) + packet.data
-        if self.state is State.OPENED and key in self._answered:
-            self._transmit(self._answered[key])
+        answered = self._answered.get(bytes((packet.identifier,)) + packet.data)
+        if answered is not None and self._is_stale(answered):
+            self._transmit(answered)
             return
         if len(self._answered) >= MAX_REQUESTS:
             self.fail(f"{self.protocol} negotiation does not converge", now)
@@ -174,6 +174,12 @@ class Automaton:
             return
         good = self._verdict.code is Code.CONFIGURE_ACK
         self._feed(Event.REQUEST_GOOD if good else Event.REQUEST_BAD, now)
+
+    def _is_stale(self, answer: ControlPacket) -> bool:
+        """Whether a request that got ``answer`` before can only be a copy from the network."""
+        if self.state in (State.ACK_SENT, State.OPENED):
+            return True
+        return self.state in _NEGOTIATING and answer.code != Code.CONFIGURE_ACK
 
     def _bounded(self, verdict: Verdict) -> Verdict:
         """After Max-Failure Naks a further one becomes a Reject, RFC 1661 section 4.6."""

@@ -128,6 +128,7 @@ class Link:
         self._auth_protocol = Protocol.CHAP
         self._pending: AuthRequest | None = None
         self._ipcp: Ipcp | None = None
+        self._ipcp_heard = False
         self._network_up = False
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING_FRAMES)
         self._start_deadline: float | None = None
@@ -234,7 +235,7 @@ class Link:
         if self._authenticator is not None and self._authenticator.advance(now):
             self.close("peer did not authenticate in time", now)
         if self._ipcp is not None:
-            self._ipcp.advance(now)
+            self._advance_ipcp(self._ipcp, now)
         if self._setup_deadline is not None and now >= self._setup_deadline:
             self.close(f"not up within {self._settings.setup_timeout:g} s", now)
         if self._echo_deadline is not None and now >= self._echo_deadline:
@@ -312,11 +313,23 @@ class Link:
 
     def _receive_network(self, protocol: Protocol, information: bytes, now: float) -> None:
         if protocol is Protocol.IPCP and self._ipcp is not None:
+            self._ipcp_heard = True
             self._ipcp.receive(information, now)
             if self._ipcp.hung_up:
                 self.close("peer closed IPCP", now)
         elif protocol is not Protocol.IP:
             self.lcp.reject_protocol(protocol, information)
+
+    def _advance_ipcp(self, ipcp: Ipcp, now: float) -> None:
+        """Repeat our request, and before it, to a peer that speaks no IPCP yet, the Success.
+
+        A peer whose Success was lost waits in the authentication phase: it discards IPCP there,
+        and CHAP has nothing that makes it ask again.
+        """
+        due = ipcp.deadline is not None and now >= ipcp.deadline
+        if due and not self._ipcp_heard and self._authenticator is not None:
+            self._authenticator.repeat()
+        ipcp.advance(now)
 
     def _ipcp_changed(self, state: State, now: float) -> None:
         if state is State.CLOSED:

@@ -41,7 +41,7 @@ class PapAuthenticator:
         credentials = parse_pap_credentials(packet.data)
         self._identifier = packet.identifier
         if self._verdict is not None:
-            self._transmit()
+            self.repeat()
             return None
         if self._asked:
             return None
@@ -55,8 +55,16 @@ class PapAuthenticator:
         self._verdict = (
             (PapCode.ACK, "Welcome") if accepted else (PapCode.NAK, "Authentication failed")
         )
-        self._transmit()
+        self.repeat()
         return Outcome.ACCEPTED if accepted else Outcome.REJECTED
+
+    def repeat(self) -> None:
+        """Send Ack or Nak again, if there was one."""
+        if self._verdict is None:
+            return
+        code, text = self._verdict
+        packet = ControlPacket(code, self._identifier, build_pap_answer(text))
+        self._send(Protocol.PAP, build_packet(packet))
 
     def advance(self, now: float) -> bool:
         """Whether the peer never asked."""
@@ -64,10 +72,3 @@ class PapAuthenticator:
             return False
         self.deadline = None
         return True
-
-    def _transmit(self) -> None:
-        if self._verdict is None:
-            return
-        code, text = self._verdict
-        packet = ControlPacket(code, self._identifier, build_pap_answer(text))
-        self._send(Protocol.PAP, build_packet(packet))

@@ -21,6 +21,16 @@ AUTH_OPTIONS = {"mschapv2": b"\xc2\x23\x81", "chap-md5": b"\xc2\x23\x05", "pap":
 Options = list[tuple[int, bytes]]
 
 
+class GatewayMistakeError(AssertionError):
+    """The gateway sent what no client of ours would take."""
+
+
+def expect(condition: bool, complaint: str) -> None:
+    """Hold the gateway to something."""
+    if not condition:
+        raise GatewayMistakeError(complaint)
+
+
 @dataclass(frozen=True)
 class ClientProfile:
     """How one kind of client behaves."""
@@ -266,8 +276,8 @@ class L2tpClient:
 
     def _control(self, datagram: bytes, now: float) -> None:
         flags, length, tunnel, _, ns, nr = struct.unpack(">6H", datagram[:12])
-        assert flags == 0xC802, "gateway sent other flags than T, L, S and version 2"
-        assert length == len(datagram), "gateway sent a length that is not the datagram's"
+        expect(flags == 0xC802, "gateway sent other flags than T, L, S and version 2")
+        expect(length == len(datagram), "gateway sent a length that is not the datagram's")
         if tunnel != self.tunnel_id or self.state in ("failed", "idle"):
             return
         self._acked(nr, now)
@@ -279,7 +289,7 @@ class L2tpClient:
             return
         self.nr += 1
         body = datagram[12:]
-        assert body[:6] == b"\x80\x08\0\0\0\0", "first AVP is not an 8 octet Message Type with M"
+        expect(body[:6] == b"\x80\x08\0\0\0\0", "first AVP is not an 8 octet Message Type with M")
         sent = len(self.out)
         self._message(read_avps(body), now)
         if len(self.out) == sent:
@@ -305,7 +315,7 @@ class L2tpClient:
     def _message(self, avps: dict[int, bytes], now: float) -> None:
         (kind,) = struct.unpack(">H", avps[0])
         if kind == SCCRP and self.state == "wait-reply":
-            assert {2, 3, 7, 9} <= set(avps), "SCCRP lacks an AVP that Apple requires"
+            expect({2, 3, 7, 9} <= set(avps), "SCCRP lacks an AVP that Apple requires")
             (self.peer_tunnel,) = struct.unpack(">H", avps[9])
             self.state = "wait-tunnel-ack"
             self._send_control(0, avp(0, struct.pack(">H", SCCCN)), now)
@@ -372,7 +382,7 @@ class L2tpClient:
         frame = datagram[offset:]
         if not self.link_up or session != self.session_id:
             return
-        assert frame[:2] == b"\xff\x03", "frame lacks address and control"
+        expect(frame[:2] == b"\xff\x03", "frame lacks address and control")
         protocol, code, identifier, length = struct.unpack(">HBBH", frame[2:8])
         body = frame[8 : 4 + length]
         handler = {LCP: self._lcp, CHAP: self._chap, PAP: self._pap, IPCP: self._ipcp}
@@ -409,7 +419,7 @@ class L2tpClient:
         if identifier != half.identifier or half.acked:
             return
         if code == 2:
-            assert body == write_options(half.options), "Configure-Ack is not what was asked"
+            expect(body == write_options(half.options), "Configure-Ack is not what was asked")
             half.acked = True
             half.resend_at = None
             self._opened(half, now)
@@ -449,7 +459,8 @@ class L2tpClient:
             self.failure = body.decode()
         elif code == 3 and not self.authenticated:
             if self.auth == "mschapv2":
-                assert body.decode().split(" ")[0] == self._expected_proof()
+                proof = body.decode().split(" ")[0]
+                expect(proof == self._expected_proof(), "gateway does not know the password")
             self._authenticated(now)
 
     def _chap_value(self, identifier: int) -> bytes:
@@ -482,6 +493,8 @@ class L2tpClient:
             self._ppp(protocol, 1, 1, b"")
 
     def _ipcp(self, code: int, identifier: int, body: bytes, now: float) -> None:
+        if not self.authenticated:
+            return  # RFC 1661 section 3.5, and what pppd does
         if code == 1:
             self.ipcp.peer_acked = True
             self._ppp(IPCP, 2, identifier, body)

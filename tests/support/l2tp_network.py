@@ -137,7 +137,9 @@ class Simulation:
     ) -> None:
         self.random = random.Random(seed).randbytes
         self.now = 0.0
-        self.gateway = Gateway(Lns(settings or make_settings(), self.random))
+        settings = settings or make_settings()
+        self.pool = settings.pool
+        self.gateway = Gateway(Lns(settings, self.random))
         self.clients: dict[int, L2tpClient] = {}
         self.fate = fate
         self._wire: list[tuple[float, int, int, bytes, bool]] = []
