@@ -15,7 +15,7 @@ _REMEDIES = {
     ("PPPoL2TP session", errno.EEXIST): "the tunnel has a session with this ID",
     ("bind", errno.EADDRINUSE): "another program, such as xl2tpd, uses this UDP port",
     ("bind", errno.EADDRNOTAVAIL): "no interface has this address",
-    ("proxy ARP", errno.ENODEV): "no interface has this name",
+    ("find interface", errno.ENODEV): "no interface has this name",
 }
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import socket
+from contextlib import suppress
+from dataclasses import dataclass
 
 from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
@@ -17,6 +19,14 @@ PROXY_ARP_PROTOCOL = 0x4C
 """rtm_protocol of our proxy ARP entries, "L": tells them from others after a crash."""
 
 _HOST_PREFIX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyArp:
+    """An address for which ARP requests are answered on an interface."""
+
+    interface_index: int
+    address: str
 
 
 class Interfaces:
@@ -47,12 +57,31 @@ class Interfaces:
             await self._routes.link("set", index=index, mtu=settings.mtu, state="up")
         except NetlinkError as error:
             raise DataPathError(error.code, "configure", interface) from error
-        if settings.proxy_arp is not None:
-            await self._proxy("add", settings.proxy_arp, settings.peer_address)
 
-    async def stop_proxy_arp(self, interface: str, address: str) -> None:
-        """Answer ARP requests for the address no longer. Raises DataPathError."""
-        await self._proxy("del", interface, address)
+    async def start_proxy_arp(self, interface: str, address: str) -> ProxyArp:
+        """Answer ARP requests for the address that come in on the interface.
+
+        Raises DataPathError.
+        """
+        proxy = ProxyArp(_index(interface), address)
+        try:
+            await self._routes.neigh(
+                "add",
+                ifindex=proxy.interface_index,
+                dst=address,
+                flags=NTF_PROXY,
+                protocol=PROXY_ARP_PROTOCOL,
+            )
+        except NetlinkError as error:
+            raise DataPathError(error.code, "proxy ARP", interface) from error
+        return proxy
+
+    async def stop_proxy_arp(self, proxy: ProxyArp) -> None:
+        """Answer no longer. That the interface has gone meanwhile is no error."""
+        with suppress(NetlinkError):
+            await self._routes.neigh(
+                "del", ifindex=proxy.interface_index, dst=proxy.address, flags=NTF_PROXY
+            )
 
     async def purge_proxy_arp(self) -> int:
         """Remove the proxy ARP entries of an earlier run that was killed; say how many."""
@@ -66,31 +95,17 @@ class Interfaces:
         )
         await request.send()
         stale = [
-            (entry["ifindex"], entry.get_attr("NDA_DST"))
+            ProxyArp(entry["ifindex"], entry.get_attr("NDA_DST"))
             async for entry in request.response()
             if entry.get_attr("NDA_PROTOCOL") == PROXY_ARP_PROTOCOL
         ]
-        for index, address in stale:
-            await self._routes.neigh("del", ifindex=index, dst=address, flags=NTF_PROXY)
+        for proxy in stale:
+            await self.stop_proxy_arp(proxy)
         return len(stale)
-
-    async def _proxy(self, command: str, interface: str, address: str) -> None:
-        try:
-            await self._routes.neigh(
-                command,
-                ifindex=_index(interface),
-                dst=address,
-                flags=NTF_PROXY,
-                protocol=PROXY_ARP_PROTOCOL,
-            )
-        except NetlinkError as error:
-            if command == "del" and error.code == errno.ENOENT:
-                return
-            raise DataPathError(error.code, "proxy ARP", interface) from error
 
 
 def _index(interface: str) -> int:
     try:
         return socket.if_nametoindex(interface)
     except OSError as error:
-        raise DataPathError(error.errno or 0, "find", interface) from error
+        raise DataPathError(errno.ENODEV, "find interface", interface) from error

@@ -12,7 +12,7 @@ from functools import partial
 
 from l2tp.datapath import Counters, LinkSettings
 from l2tp.datapath.errors import DataPathError
-from l2tp.datapath.interface import Interfaces
+from l2tp.datapath.interface import Interfaces, ProxyArp
 from l2tp.datapath.ppp_unit import FIRST_LINK_PROTOCOL, Channel, Unit
 from l2tp.datapath.pppol2tp import PppoL2tpSocket
 from l2tp.datapath.udp import Address, Datagram, L2tpSocket
@@ -83,7 +83,7 @@ class KernelDataPath:
         self._on_close: Callable[[], None] | None = on_close
         self._channel = channel
         self._unit: Unit | None = None
-        self._proxy_arp: tuple[str, str] | None = None
+        self._proxy_arp: ProxyArp | None = None
 
     @property
     def interface(self) -> str | None:
@@ -104,7 +104,9 @@ class KernelDataPath:
         self._channel.connect(unit)
         await self._interfaces.configure(unit.interface, settings)
         if settings.proxy_arp is not None:
-            self._proxy_arp = (settings.proxy_arp, settings.peer_address)
+            self._proxy_arp = await self._interfaces.start_proxy_arp(
+                settings.proxy_arp, settings.peer_address
+            )
 
     def counters(self) -> Counters:
         """Count the PPP frames so far. Raises DataPathError."""
@@ -121,7 +123,7 @@ class KernelDataPath:
         self._session.close()
         on_close()
         if self._proxy_arp is not None:
-            await self._interfaces.stop_proxy_arp(*self._proxy_arp)
+            await self._interfaces.stop_proxy_arp(self._proxy_arp)
 
 
 class KernelDataPaths:
