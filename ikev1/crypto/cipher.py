@@ -63,13 +63,12 @@ def key_size(algorithm: int, key_length: int | None) -> int:
     return key_length // 8
 
 
-def pad(algorithm: int, plaintext: bytes) -> bytes:
-    """Fill the last block with zero octets; nothing is added to whole blocks (RFC 2409 app. B)."""
-    return plaintext + bytes(-len(plaintext) % _CIPHERS[algorithm].block_size)
-
-
 def encrypt(algorithm: int, key: bytes, iv: bytes, plaintext: bytes) -> CbcResult:
-    """Pad and encrypt the payloads of one message. A key or IV of a wrong size is a ValueError."""
+    """Pad and encrypt the payloads of one message.
+
+    Zero octets fill the last block, and nothing is added to whole blocks (RFC 2409 appendix B). A
+    key or IV of a wrong size is a ValueError.
+    """
     cipher = _CIPHERS[algorithm]
     encryptor = Cipher(cipher.make(key), modes.CBC(iv)).encryptor()
     data = encryptor.update(plaintext + bytes(-len(plaintext) % cipher.block_size))

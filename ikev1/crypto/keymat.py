@@ -109,7 +109,7 @@ def phase2_iv(
 
 
 def hash_1(hash_algorithm: int, skeyid_a: bytes, message_id: int, payloads: bytes) -> bytes:
-    """Return HASH(1) of Quick Mode (RFC 2409 section 5.5).
+    """Return HASH(1) of Quick Mode, or the HASH of an Informational (RFC 2409 sections 5.5, 5.7).
 
     `payloads` is all that follows the HASH payload, with payload headers and without padding.
     """
@@ -128,13 +128,6 @@ def hash_3(
 ) -> bytes:
     """Return HASH(3) of Quick Mode (RFC 2409 section 5.5)."""
     return prf(hash_algorithm, skeyid_a, b"\0" + message_id.to_bytes(4) + ni_b + nr_b)
-
-
-def informational_hash(
-    hash_algorithm: int, skeyid_a: bytes, message_id: int, payloads: bytes
-) -> bytes:
-    """Return the HASH of an Informational exchange (RFC 2409 section 5.7): made as HASH(1) is."""
-    return hash_1(hash_algorithm, skeyid_a, message_id, payloads)
 
 
 def keymat(

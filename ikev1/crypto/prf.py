@@ -28,18 +28,16 @@ _DIGEST_SIZES: Final[Mapping[int, int]] = MappingProxyType(
 SUPPORTED_HASHES: Final = frozenset(_HASHLIB_NAMES)
 
 
-def hashlib_name(hash_algorithm: int) -> str:
-    """Return hashlib's name of a hash of `SUPPORTED_HASHES`; any other is a KeyError."""
-    return _HASHLIB_NAMES[hash_algorithm]
-
-
 def digest_size(hash_algorithm: int) -> int:
     """Return the size in octets of a digest, and so of everything that the PRF gives."""
     return _DIGEST_SIZES[hash_algorithm]
 
 
 def digest(hash_algorithm: int, data: bytes) -> bytes:
-    """Return the plain hash of `data`, as it makes IVs and NAT-D payloads."""
+    """Return the plain hash of `data`, as it makes IVs and NAT-D payloads.
+
+    Here and in `prf`, a hash that is not in `SUPPORTED_HASHES` is a KeyError.
+    """
     return hashlib.new(_HASHLIB_NAMES[hash_algorithm], data).digest()
 
 

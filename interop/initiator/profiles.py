@@ -81,8 +81,6 @@ class Profile:
     esp_lifetime_kilobytes: int | None = None
     long_durations: bool = False
     """Whether durations that fit 16 bits are sent as 4 octets (TLV) all the same."""
-    deletes: bool = True
-    """Whether it says goodbye."""
     pfs_group: Group | None = None
 
 
@@ -159,7 +157,6 @@ IPHONE = Profile(
     l2tp_port=L2tpPort.EPHEMERAL,  # AP l2tp.c
     nonce_size=16,  # AI DEFAULT_NONCE_SIZE
     initial_contact=True,  # AI isakmp_plist_append_initial_contact: in message 5
-    deletes=False,  # a comment in libreswan's l2tp-psk.conf
 )
 
 IOS_2011 = Profile(
@@ -176,7 +173,6 @@ IOS_2011 = Profile(
     l2tp_port=L2tpPort.EPHEMERAL,  # AP
     nonce_size=16,  # AI
     initial_contact=True,  # AI
-    deletes=False,  # as IPHONE
 )
 
 WINDOWS_10 = Profile(

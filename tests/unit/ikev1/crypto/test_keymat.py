@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from ikev1.crypto import keymat
-from ikev1.crypto.prf import SUPPORTED_HASHES, digest_size, hashlib_name
+from ikev1.crypto.prf import SUPPORTED_HASHES, digest_size
 from ikev1.wire.enums import HashAlgorithm
 
 SHA1 = HashAlgorithm.SHA1
@@ -18,10 +18,12 @@ SA_B, ID_B = b"\0\0\0\1\0\0\0\1 proposals", b"\1\x11\x01\xf4\xc0\xa8\x01\x02"
 MESSAGE_ID = 0xDEADBEEF
 MESSAGE_ID_BYTES = b"\xde\xad\xbe\xef"
 
+HASHLIB = {1: "md5", 2: "sha1", 4: "sha256", 5: "sha384", 6: "sha512"}
+
 
 def mac(algorithm: int, key: bytes, *data: bytes) -> bytes:
     """HMAC from its definition (RFC 2104), so as not to lean on the code under test."""
-    name = hashlib_name(algorithm)
+    name = HASHLIB[algorithm]
     block = hashlib.new(name).block_size
     key = hashlib.new(name, key).digest() if len(key) > block else key
     key = key.ljust(block, b"\0")
@@ -144,7 +146,7 @@ def test_hash_i_and_hash_r(algorithm: int) -> None:
 @pytest.mark.parametrize("algorithm", sorted(SUPPORTED_HASHES))
 @pytest.mark.parametrize("block_size", [8, 16])
 def test_ivs(algorithm: int, block_size: int) -> None:
-    name = hashlib_name(algorithm)
+    name = HASHLIB[algorithm]
     block = bytes(range(block_size))
 
     phase1 = keymat.phase1_iv(algorithm, G_XI, G_XR, block_size)
@@ -155,19 +157,17 @@ def test_ivs(algorithm: int, block_size: int) -> None:
 
 
 @pytest.mark.parametrize("algorithm", sorted(SUPPORTED_HASHES))
-def test_quick_mode_and_informational_hashes(algorithm: int) -> None:
+def test_quick_mode_hashes(algorithm: int) -> None:
     skeyid_a = bytes(digest_size(algorithm))
     payloads = b"SA, NONCE, ID, ID"
 
     hash_1 = keymat.hash_1(algorithm, skeyid_a, MESSAGE_ID, payloads)
     hash_2 = keymat.hash_2(algorithm, skeyid_a, MESSAGE_ID, NI, payloads)
     hash_3 = keymat.hash_3(algorithm, skeyid_a, MESSAGE_ID, NI, NR)
-    informational = keymat.informational_hash(algorithm, skeyid_a, MESSAGE_ID, payloads)
 
     assert hash_1 == mac(algorithm, skeyid_a, MESSAGE_ID_BYTES, payloads)
     assert hash_2 == mac(algorithm, skeyid_a, MESSAGE_ID_BYTES, NI, payloads)
     assert hash_3 == mac(algorithm, skeyid_a, b"\0", MESSAGE_ID_BYTES, NI, NR)
-    assert informational == hash_1
 
 
 @pytest.mark.parametrize("algorithm", sorted(SUPPORTED_HASHES))
