@@ -54,10 +54,14 @@ def _pppol2tp() -> None:
 
 
 def _masquerade() -> None:
-    _run("nft add table ip probe")
-    _run("nft add chain ip probe post { type nat hook postrouting priority 100 ; }")
-    _run("nft add rule ip probe post oifname lo masquerade")
-    _run("nft delete table ip probe")
+    try:
+        _run("nft add table ip probe")
+        _run("nft add chain ip probe post { type nat hook postrouting priority 100 ; }")
+        _run("nft add rule ip probe post oifname lo masquerade")
+        _run("nft delete table ip probe")
+    except subprocess.CalledProcessError:
+        _run("iptables-legacy -t nat -A POSTROUTING -o lo -j MASQUERADE")
+        _run("iptables-legacy -t nat -F POSTROUTING")
 
 
 def _packet_socket() -> None:
@@ -71,7 +75,7 @@ FACILITIES: dict[str, Callable[[], None]] = {
     "/dev/ppp": _ppp,
     "/dev/net/tun": _tun,
     "PPPoL2TP sockets": _pppol2tp,
-    "nftables masquerading": _masquerade,
+    "masquerading by nftables or iptables": _masquerade,
     "packet sockets": _packet_socket,
 }
 

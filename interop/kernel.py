@@ -4,9 +4,9 @@
 
 If the host's kernel has what `interop.facilities` lists, the command runs there, in namespaces of
 its own. Otherwise it runs in an embedded kernel (Debian's user-mode-linux), as root, on the host's
-file system: it may write anywhere, but only what it writes below a ``--share`` directory outlives
-it. Either way its output comes live on our stdout and stderr, its exit status is ours, SIGINT and
-SIGTERM reach it, and every process it leaves behind ends with it.
+file system: it may write anywhere, but only what it writes below the repository's lab/ or a
+``--share`` directory outlives it. Either way its output comes live on our stdout and stderr, its
+exit status is ours, SIGINT and SIGTERM reach it, and every process it leaves behind ends with it.
 """
 
 import argparse
@@ -25,9 +25,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from interop.errors import LabError
 from interop.facilities import missing_on_host
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ARTEFACTS = REPOSITORY / "lab"
+"""Where the lab keeps logs and captures; always shared with the embedded kernel."""
 INIT = Path(__file__).with_name("uml_init.sh")
 MODULES = Path("/usr/lib/uml/modules")
 
@@ -39,6 +42,10 @@ LONGEST_WAIT = 3600.0
 """Seconds select() may wait at once: it takes no infinity."""
 LOG_LINES = 60
 """Lines of the kernel's log to show when it broke off: a panic with its stack."""
+MARKER = "INTEROP_KERNEL"
+"""Variable that tells a command that it runs where the lab can be built: "host" or "embedded"."""
+UNAVAILABLE = 125
+"""Exit status when there is no kernel to run the command."""
 TIMED_OUT = 124
 """Exit status after --timeout, as timeout(1) has it."""
 
@@ -47,6 +54,7 @@ PROGRAMS = {
     "modprobe": "kmod",
     "ip": "iproute2",
     "nft": "nftables",
+    "iptables-legacy": "iptables",
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
@@ -56,13 +64,13 @@ KEPT_VARIABLES = {"PATH", "HOME", "LANG", "TERM", "TZ", "VIRTUAL_ENV", "NO_COLOR
 KEPT_PREFIXES = ("LC_", "PYTHON", "PYTEST_", "HYPOTHESIS_", "INTEROP_")
 
 
-class KernelUnavailableError(Exception):
+class KernelUnavailableError(LabError):
     """Neither the host's kernel nor an embedded one can run the command; says what to install."""
 
 
-def in_embedded_kernel() -> bool:
-    """Whether this process already runs in the embedded kernel."""
-    return os.environ.get("INTEROP_KERNEL") == "uml"
+def inside() -> bool:
+    """Whether this process has been started by `run`."""
+    return MARKER in os.environ
 
 
 def run(
@@ -83,7 +91,7 @@ def run(
         raise KernelUnavailableError("run it as root: it makes namespaces")
     if embedded is None:
         embedded = bool(missing_on_host())
-    for share in shares:
+    for share in (ARTEFACTS, *shares):
         share.mkdir(parents=True, exist_ok=True)
     if not embedded:
         return _run_on_host(command, timeout)
@@ -92,7 +100,9 @@ def run(
     with tempfile.TemporaryDirectory(prefix="interop-kernel-") as name:
         directory = Path(name)
         (directory / "command").write_text(_script(command))
-        (directory / "shares").write_text("".join(f"{share.resolve()}\n" for share in shares))
+        (directory / "shares").write_text(
+            "".join(f"{share.resolve()}\n" for share in (ARTEFACTS, *shares))
+        )
         return _EmbeddedRun(directory, mem, timeout).wait()
 
 
@@ -127,7 +137,7 @@ def _environment() -> dict[str, str]:
 
 def _script(command: Sequence[str]) -> str:
     """Write the shell script that gives the command our directory and environment."""
-    variables = _environment() | {"INTEROP_KERNEL": "uml", "PYTHONUNBUFFERED": "1"}
+    variables = _environment() | {MARKER: "embedded", "PYTHONUNBUFFERED": "1"}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(str(Path.cwd()))}", f"exec {shlex.join(command)}"]
     return "\n".join(lines) + "\n"
@@ -177,8 +187,12 @@ def _signals_to(forward: Callable[[int], None]) -> Iterator[None]:
 
 def _run_on_host(command: Sequence[str], timeout: float | None) -> int:
     script = f"ip link set lo up && exec {shlex.join(command)}"
-    arguments = _contained("--net", "--mount", "--mount-proc", "sh", "-c", script)
-    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        _contained("--net", "--mount", "--mount-proc", "sh", "-c", script),
+        env=dict(os.environ) | {MARKER: "host"},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         with _signals_to(lambda number: os.killpg(process.pid, number)):
             status = process.wait(timeout)
@@ -331,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KernelUnavailableError as error:
         print(f"interop.kernel: {error}", file=sys.stderr)
-        return 125
+        return UNAVAILABLE
     except KeyboardInterrupt:
         return 130
 

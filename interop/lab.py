@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from interop.errors import LabError
 from interop.nat import masquerade
 from interop.netns import Host
 from interop.topology import Machine, Topology
@@ -19,7 +19,7 @@ STRAY_LIMIT = 5.0
 """Seconds the children of an ended daemon have to end too."""
 
 
-class StrayProcessError(Exception):
+class StrayProcessError(LabError):
     """Something still ran on a machine after all that was started there had been ended."""
 
 
@@ -68,7 +68,7 @@ class Lab:
     def note(self, text: str) -> None:
         """Tell the story: a line with the seconds since the lab's beginning."""
         line = f"{time.monotonic() - self._begun:7.2f}  {text}"
-        print(line, file=sys.stderr, flush=True)
+        print(line, flush=True)
         with (self.directory / "story.log").open("a") as story:
             story.write(line + "\n")
 
@@ -98,16 +98,16 @@ class Lab:
             masquerade(host, machine.masquerades)
 
     def _end_strays(self) -> list[str]:
-        def processes() -> dict[int, Host]:
-            return {pid: host for host in self.hosts.values() for pid in host.processes()}
+        def processes() -> list[tuple[int, str]]:
+            return [
+                (pid, f"{name} ({pid}) still ran on {host.name}")
+                for host in self.hosts.values()
+                for pid, name in host.processes().items()
+            ]
 
-        try:
+        with suppress(StillWaitingError):
             until(lambda: not processes(), "the last processes to end", STRAY_LIMIT)
-        except StillWaitingError:
-            strays = []
-            for pid, host in processes().items():
-                command = Path(f"/proc/{pid}/comm").read_text().strip()
-                strays.append(f"{command} ({pid}) still ran on {host.name}")
-                os.kill(pid, signal.SIGKILL)
-            return strays
-        return []
+        strays = processes()
+        for pid, _ in strays:
+            os.kill(pid, signal.SIGKILL)
+        return [text for _, text in strays]

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from interop.errors import LabError
 from interop.process import Process
 
 CLONE_NEWNET = 0x40000000
@@ -30,7 +31,7 @@ exec sleep infinity
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class CommandError(Exception):
+class CommandError(LabError):
     """A command in a namespace failed; holds what it wrote to stderr."""
 
 
@@ -145,25 +146,18 @@ class Host:
             for link in self.ip("address", "show")
         }
 
-    def routes(self) -> list[str]:
-        """Return the destinations of the main IPv4 routing table."""
-        return [route["dst"] for route in self.ip("-4", "route", "show")]
-
-    def xfrm_states(self) -> int:
-        """Count the IPsec SAs."""
-        return self.run("ip", "xfrm", "state", "list").count("src ")
-
-    def processes(self) -> list[int]:
-        """List the processes in this machine's network, without the keeper."""
+    def processes(self) -> dict[int, str]:
+        """Name the processes in this machine's network by their IDs, without the keeper."""
         ours = Path(f"/proc/{self.pid}/ns/net").stat()
-        found = []
+        found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == self.pid:
                 continue
             try:
                 theirs = (entry / "ns/net").stat()
+                name = (entry / "comm").read_text().strip()
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino):
-                found.append(int(entry.name))
+                found[int(entry.name)] = name
         return found

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
+from interop.errors import LabError
 from interop.wait import until
 
 STOP_LIMIT = 10.0
 """Seconds a program has to end after SIGTERM before it gets SIGKILL."""
 
 
-class ProgramEndedError(Exception):
+class ProgramEndedError(LabError):
     """A program ended that was expected to run on; carries the end of its log."""
 
 

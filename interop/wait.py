@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from interop.errors import LabError
+
 T = TypeVar("T")
 
 INTERVAL = 0.02
 """Seconds between two looks."""
 
 
-class StillWaitingError(Exception):
+class StillWaitingError(LabError):
     """What was waited for did not come true within its limit."""
 
 

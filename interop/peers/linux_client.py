@@ -8,11 +8,20 @@ from interop.peers.xl2tpd import Link, Xl2tpdClient
 class LinuxClient:
     """One client machine that can dial in, hang up, and dial in again."""
 
-    def __init__(self, host: Host, connection: Connection, user: str, password: str) -> None:
+    def __init__(
+        self,
+        host: Host,
+        connection: Connection,
+        user: str,
+        password: str,
+        *,
+        l2tp_port: int = 1701,
+        retransmit_timeout: float = 2.0,
+    ) -> None:
         self.host = host
         self.connection = connection
-        self.ipsec = StrongSwan(host)
-        self.l2tp = Xl2tpdClient(host, connection.remote_address, user, password)
+        self.ipsec = StrongSwan(host, retransmit_timeout=retransmit_timeout)
+        self.l2tp = Xl2tpdClient(host, connection.remote_address, user, password, port=l2tp_port)
         self.ipsec.load(connection)
 
     def dial_in(self) -> Link:

@@ -6,7 +6,7 @@ from interop.netns import Host
 from interop.process import Process
 from interop.wait import until
 
-DAEMON = "/usr/sbin/charon-systemd"
+DAEMON = "/usr/lib/ipsec/charon"
 CONFIGURATION = "/run/strongswan.conf"
 CONNECTIONS = "/run/swanctl.conf"
 VICI = "/run/charon.vici"
@@ -18,13 +18,18 @@ INITIATE_LIMIT = 30
 # Without these lists each program also probes the kernel for every algorithm it may know, which
 # makes the embedded kernel load a few dozen modules, one by one.
 _STRONGSWAN_CONF = """
-charon-systemd {{
+charon {{
     load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes kernel-netlink socket-default vici
     install_routes = no
     retransmit_timeout = {retransmit_timeout}
     retransmit_tries = {retransmit_tries}
-    journal {{
-        default = -1
+    syslog {{
+        daemon {{
+            default = -1
+        }}
+        auth {{
+            default = -1
+        }}
     }}
     filelog {{
         stdout {{
@@ -127,7 +132,7 @@ class StrongSwan:
         self,
         host: Host,
         *,
-        retransmit_timeout: float = 1.0,
+        retransmit_timeout: float = 2.0,
         retransmit_tries: int = 5,
         log_level: int = 1,
     ) -> None:

@@ -141,9 +141,9 @@ class Xl2tpdClient:
         return until(up, "the PPP link", CONNECT_LIMIT)[0]
 
     def disconnect(self) -> None:
-        """Hang up, and wait until the PPP interface is gone."""
+        """Hang up, and wait until pppd has said its last word: it belongs inside IPsec too."""
         self._command("d gateway")
-        until(lambda: not self.links(), "the PPP link to go", CONNECT_LIMIT)
+        until(lambda: "pppd" not in self.host.processes().values(), "pppd to end", CONNECT_LIMIT)
 
 
 def _links(host: Host) -> list[Link]:
@@ -169,7 +169,7 @@ ip range = {pool}
 local ip = {local}
 require authentication = yes
 refuse pap = yes
-require chap = yes
+refuse chap = yes
 name = gateway
 pppoptfile = {options}
 length bit = yes

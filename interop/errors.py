@@ -1,0 +1,5 @@
+"""The one base of what goes wrong in the lab."""
+
+
+class LabError(Exception):
+    """Something in the lab did not happen as it should; the text says what."""

@@ -1,0 +1,49 @@
+"""What a gateway may leave in a kernel: SAs, policies, interfaces, routes, neighbour proxies."""
+
+import re
+from dataclasses import dataclass
+
+from interop.netns import Host
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSnapshot:
+    """The network objects of one machine at one moment, each as a line of text."""
+
+    objects: frozenset[str]
+
+    def added_since(self, earlier: "KernelSnapshot") -> list[str]:
+        """List what is here and was not there."""
+        return sorted(self.objects - earlier.objects)
+
+    def of_kind(self, kind: str) -> list[str]:
+        """List the objects of one kind: "sa", "policy", "interface", "route", "rule", "proxy"."""
+        return sorted(line for line in self.objects if line.startswith(f"{kind} "))
+
+
+def _xfrm(host: Host, kind: str, name: str) -> list[str]:
+    listing = host.run("ip", "xfrm", kind, "list")
+    entries = re.split(r"\n(?=\S)", listing.strip())
+    return [f"{name} {' '.join(entry.split())}" for entry in entries if entry]
+
+
+def take_snapshot(host: Host) -> KernelSnapshot:
+    """Look at everything on ``host`` that a gateway puts there."""
+    objects = _xfrm(host, "state", "sa") + _xfrm(host, "policy", "policy")
+    objects += [
+        f"interface {name} {address}"
+        for name, addresses in host.interfaces().items()
+        for address in addresses or ["-"]
+    ]
+    listings = {
+        "route": ("-4", "route", "show", "table", "all"),
+        "rule": ("-4", "rule", "show"),
+        "proxy": ("-4", "neighbour", "show", "proxy"),
+    }
+    for kind, arguments in listings.items():
+        objects += [f"{kind} {' '.join(line.split())}" for line in _lines(host, arguments)]
+    return KernelSnapshot(frozenset(objects))
+
+
+def _lines(host: Host, arguments: tuple[str, ...]) -> list[str]:
+    return host.run("ip", *arguments).splitlines()
