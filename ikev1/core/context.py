@@ -15,17 +15,20 @@ from ikev1.core.effects import (
     ChildDown,
     ChildUp,
     ClientDown,
+    Dropped,
     Effect,
     IkeSaDown,
     IkeSaUp,
     MoveChild,
     Path,
+    Refused,
     RemoveChild,
     Send,
 )
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Settings
 from ikev1.core.ike_sa import IkeSa
+from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.wire.enums import NotifyType
 from ikev1.wire.payloads import Payload
@@ -52,12 +55,21 @@ class Context:
         self.now = 0.0
         self._effects: list[Effect] = []
         self._tickets = 0
+        self._complaints = TokenBucket(*COMPLAINTS)
 
     # --- effects ---------------------------------------------------------------------------------
 
     def emit(self, effect: Effect) -> None:
         """Add an effect."""
         self._effects.append(effect)
+
+    def complain(self, refused: Refused) -> bool:
+        """Tell of a peer that has not proved who it is; whether that is not too often."""
+        if not self._complaints.take(self.now):
+            self.emit(Dropped(refused.path, "refused-without-a-word"))
+            return False
+        self.emit(refused)
+        return True
 
     def take_effects(self) -> list[Effect]:
         """The effects so far; the list starts anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ikev1.core.effects import Path, Refused
 from ikev1.wire.enums import NotifyType
 
 
@@ -25,3 +26,15 @@ class ExchangeError(Exception):
         self.notify = notify
         self.remedy = remedy
         self.setting = setting
+
+    def refusal(self, client: str, path: Path, exchange: str) -> Refused:
+        """The same for the operator, with who and where."""
+        return Refused(
+            client=client,
+            path=path,
+            exchange=exchange,
+            cause=self.cause,
+            notify=self.notify,
+            remedy=self.remedy,
+            setting=self.setting,
+        )

@@ -36,6 +36,8 @@ class IkeSa:
     origin: tuple[bytes, str, int]
     """Initiator cookie, remote address and port of message 1: its key while half open."""
     main_mode: Exchange | None = None
+    suspect: bool = False
+    """Whether a message 5 has failed, which the operator has been told."""
     established: bool = False
     expires: float = 0.0
     choice: IkeChoice | None = None

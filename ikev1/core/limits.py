@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+COMPLAINTS = (10.0, 50.0)
+"""Refusals of unauthenticated peers that are logged and answered: a second, and at once."""
+
 
 class TokenBucket:
     """So many events a second on the long run, and so many at once."""

@@ -22,7 +22,7 @@ from typing import TypeVar
 from ikev1.core import identity, natt, proposals, quirks
 from ikev1.core.context import Context
 from ikev1.core.credentials import PresharedKey
-from ikev1.core.effects import ComputeDh, Refused
+from ikev1.core.effects import ComputeDh
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Message, Script
 from ikev1.core.ike_sa import IkeSa, open_with
@@ -139,7 +139,9 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     for _ in range(MAX_BAD_MESSAGES - 1):
         if proof is not None:
             break
-        context.emit(_suspect_key(sa, message, candidates))
+        if not sa.suspect:
+            error = _wrong_key(candidates)
+            sa.suspect = context.complain(error.refusal(sa.client, message.path, "Main Mode"))
         message = yield Await(b"")
         proof = _verify(sa, secrets, candidates, message)
     if proof is None:
@@ -273,19 +275,6 @@ def _verify(
                 return proof
             of_another = of_another or proof
     return of_another
-
-
-def _suspect_key(sa: IkeSa, message: Message, candidates: Sequence[PresharedKey]) -> Refused:
-    error = _wrong_key(candidates)
-    return Refused(
-        client=sa.client,
-        path=message.path,
-        exchange="Main Mode",
-        cause=error.cause,
-        notify=error.notify,
-        remedy=error.remedy,
-        setting=error.setting,
-    )
 
 
 def _wrong_key(candidates: Sequence[PresharedKey]) -> ExchangeError:

@@ -27,7 +27,6 @@ from ikev1.core.effects import (
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Exchange, Message, Settings
 from ikev1.core.ike_sa import IkeSa
-from ikev1.core.limits import TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.proposals import DOI_IPSEC
 from ikev1.errors import ProtocolError
@@ -46,8 +45,6 @@ MAIN_MODE_REPLIES_IN_CLEAR = 2
 """Our messages 2 and 4; the client's next is message 5, on port 4500 if there is a NAT."""
 MAX_EXCHANGES = 8
 """Quick Modes under way at once in one Phase 1 SA."""
-COMPLAINTS = (10.0, 50.0)
-"""Refusals of unauthenticated peers that are logged and answered: a second, and at once."""
 
 
 class Responder:
@@ -63,7 +60,6 @@ class Responder:
         self._tickets: dict[int, tuple[IkeSa, Exchange]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
-        self._complaints = TokenBucket(*COMPLAINTS)
 
     # --- entry points ----------------------------------------------------------------------------
 
@@ -175,6 +171,7 @@ class Responder:
             self._phase2(header, datagram, path)
         elif kind == ExchangeType.AGGRESSIVE and header.responder_cookie == NO_COOKIE:
             self._refuse(
+                _name(header.initiator_cookie),
                 header,
                 datagram,
                 path,
@@ -204,7 +201,7 @@ class Responder:
             return
         context = self._context
         cookies = header.initiator_cookie + self._responder_cookie()
-        sa = IkeSa(cookies, path, header.initiator_cookie[:4].hex(), context.now, key)
+        sa = IkeSa(cookies, path, _name(header.initiator_cookie), context.now, key)
         message = Message(header, datagram[HEADER_LENGTH:], path, payloads)
         exchange = Exchange(
             script=main_mode.respond(sa, context, message),
@@ -407,15 +404,16 @@ class Responder:
             error = ExchangeError(f"malformed message: {error}", error.notify)
         if exchange is sa.main_mode:
             self._forget_half_open(sa)
-            self._refuse(header, datagram, sa.path, "Main Mode", error)
+            self._refuse(sa.client, header, datagram, sa.path, "Main Mode", error)
             return
         sa.exchanges.pop(exchange.message_id, None)
-        self._tell_refusal(sa.client, sa.path, "Quick Mode", error)
+        self._context.emit(error.refusal(sa.client, sa.path, "Quick Mode"))
         if sa.cookies in self._context.ike_sas:
             self._context.inform(sa, _notification(error.notify, ProtocolId.ESP))
 
     def _refuse(
         self,
+        client: str,
         header: Header | None,
         datagram: bytes,
         path: Path,
@@ -426,12 +424,8 @@ class Responder:
 
         Without a header the question is not at hand any more, and the peer is told nothing.
         """
-        if not self._complaints.take(self._context.now):
-            self._drop(path, "refused-without-a-word")
-            return
-        client = header.initiator_cookie[:4].hex() if header else ""
-        self._tell_refusal(client, path, exchange, error)
-        if header is None:
+        told = self._context.complain(error.refusal(client, path, exchange))
+        if header is None or not told:
             return
         # The cookies are those of the question: an error gives out none to go on with.
         notify = build_message(
@@ -442,19 +436,6 @@ class Responder:
         )
         if len(notify) <= len(datagram):
             self._context.send(path, notify)
-
-    def _tell_refusal(self, client: str, path: Path, exchange: str, error: ExchangeError) -> None:
-        self._context.emit(
-            Refused(
-                client=client,
-                path=path,
-                exchange=exchange,
-                cause=error.cause,
-                notify=error.notify,
-                remedy=error.remedy,
-                setting=error.setting,
-            )
-        )
 
     # --- Informational ---------------------------------------------------------------------------
 
@@ -495,10 +476,9 @@ class Responder:
         replies = sa.main_mode.replies
         floated = sa.nat.detected and replies == MAIN_MODE_REPLIES_IN_CLEAR
         self._forget_half_open(sa)
-        if not self._complaints.take(self._context.now):
-            self._drop(sa.path, "refused-without-a-word")
+        if sa.suspect:
             return
-        self._context.emit(
+        self._context.complain(
             Refused(
                 client=sa.client,
                 path=sa.path,
@@ -595,6 +575,11 @@ class Responder:
 def _digest(datagram: bytes) -> bytes:
     """What a repeated request is recognised by."""
     return hashlib.blake2b(datagram, digest_size=16).digest()
+
+
+def _name(initiator_cookie: bytes) -> str:
+    """What a client is called in logs."""
+    return initiator_cookie[:4].hex()
 
 
 def _notification(notify: NotifyType, protocol: ProtocolId) -> Notification:
