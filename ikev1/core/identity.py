@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 
-from ikev1.core.errors import ExchangeError
 from ikev1.core.natt import packed
-from ikev1.wire.enums import IdType, NotifyType
-from ikev1.wire.payloads import Identification
+from ikev1.wire.enums import IdType
+from ikev1.wire.payloads import ADDRESS_SIZES, Identification
 
 MAX_SHOWN = 120
 """Characters of an identity in logs and status; the peer chooses its length."""
-
-_ADDRESS_SIZES: dict[int, int] = {
-    IdType.IPV4_ADDR: 4,
-    IdType.IPV4_ADDR_SUBNET: 8,
-    IdType.IPV4_ADDR_RANGE: 8,
-    IdType.IPV6_ADDR: 16,
-    IdType.IPV6_ADDR_SUBNET: 32,
-    IdType.IPV6_ADDR_RANGE: 32,
-}
-
-
-def check(identity: Identification) -> None:
-    """Refuse an identity whose data does not fit its type (RFC 2407 section 4.6.2)."""
-    size = _ADDRESS_SIZES.get(identity.id_type)
-    if size is not None and len(identity.data) != size:
-        raise ExchangeError(
-            f"identity {identity.id_type} of {len(identity.data)} bytes, not {size}",
-            NotifyType.INVALID_ID_INFORMATION,
-        )
 
 
 def show(identity: Identification) -> str:
     """The identity for people: an address, "@fqdn", "user@fqdn", or hex where it is not text."""
     data = identity.data
-    size = _ADDRESS_SIZES.get(identity.id_type)
-    if size is not None and len(data) == size:
+    size = ADDRESS_SIZES.get(identity.id_type)
+    if size is not None:
         if identity.id_type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):
             return str(ipaddress.ip_address(data))
         half = size // 2

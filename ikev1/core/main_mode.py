@@ -149,7 +149,6 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     sa.keys = proof.keys
     sa.connection = proof.key.connection
     sa.identity = proof.identity
-    identity.check(proof.identity)
     if proof.key.identity is not None and not identity.matches(proof.identity, proof.key.identity):
         raise ExchangeError(
             f"the peer is {identity.show(proof.identity)}, but the preshared key it used belongs "
@@ -185,7 +184,7 @@ def _security_association(payloads: Payloads) -> tuple[SaPayload, bytes]:
     if len(offers) != 1:
         raise ExchangeError(f"{len(offers)} SA payloads, not one", NotifyType.PAYLOAD_MALFORMED)
     offer = offers[0]
-    if offer.doi not in (0, proposals.DOI_IPSEC):
+    if offer.doi != proposals.DOI_IPSEC:
         raise ExchangeError(f"DOI {offer.doi} is not IPsec's", NotifyType.DOI_NOT_SUPPORTED)
     if offer.situation != SIT_IDENTITY_ONLY:
         raise ExchangeError(

@@ -157,7 +157,6 @@ def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> int:
     for name, item, address in zip(
         ("IDci", "IDcr"), identities, (sa.path.remote, sa.path.local), strict=True
     ):
-        identity.check(item)
         if item.protocol not in (0, UDP):
             raise _wrong_identity(name, item, f"protocol {item.protocol}, not UDP")
         if sa.nat.detected:

@@ -73,8 +73,6 @@ class Responder:
                     return [Dropped(path, "no-non-esp-marker")]
                 datagram = datagram[4:]
             header = parse_header(datagram)
-            if header.length != len(datagram):
-                return [Dropped(path, "length-mismatch")]
             self._dispatch(header, datagram, path)
         except ProtocolError as error:
             context.emit(Dropped(path, f"malformed-{error.notify.name.lower()}"))
@@ -191,10 +189,11 @@ class Responder:
         known = self._half_open.get(key)
         if known is not None:
             assert known.main_mode is not None
-            self._repeat(known, known.main_mode, _digest(datagram), path)
+            if not self._repeat(known, known.main_mode, _digest(datagram), path):
+                self._drop(path, "late-first-message")
             return
-        if header.flags & Flag.ENCRYPTION or header.initiator_cookie == NO_COOKIE:
-            self._drop(path, "bad-first-message")
+        if header.flags & Flag.ENCRYPTION:
+            self._drop(path, "encrypted-too-soon")
             return
         payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
         if not self._room_for(path):
