@@ -13,7 +13,12 @@ MAX_SHOWN = 120
 
 
 def show(identity: Identification) -> str:
-    """The identity for people: an address, "@fqdn", "user@fqdn", or hex where it is not text."""
+    """The identity for people, not longer than they will read."""
+    return _text(identity)[:MAX_SHOWN]
+
+
+def _text(identity: Identification) -> str:
+    """An address, "@fqdn", "user@fqdn", "keyid:text", or type and hex: each says what it is."""
     data = identity.data
     size = ADDRESS_SIZES.get(identity.id_type)
     if size is not None:
@@ -25,13 +30,14 @@ def show(identity: Identification) -> str:
         ranged = identity.id_type in (IdType.IPV4_ADDR_RANGE, IdType.IPV6_ADDR_RANGE)
         return f"{first}-{second}" if ranged else f"{first}/{second}"
     text = data.decode("ascii", "replace")
-    if identity.id_type == IdType.FQDN and text.isprintable() and text.isascii():
-        return f"@{text}"[:MAX_SHOWN]
-    if identity.id_type == IdType.USER_FQDN and text.isprintable() and text.isascii():
-        return text[:MAX_SHOWN]
-    if identity.id_type == IdType.KEY_ID and text.isprintable() and text.isascii():
-        return f"keyid:{text}"[:MAX_SHOWN]
-    return f"{identity.id_type}:{data.hex()}"[:MAX_SHOWN]
+    if text.isascii() and text.isprintable():
+        if identity.id_type == IdType.FQDN:
+            return f"@{text}"
+        if identity.id_type == IdType.USER_FQDN and text.find("@") > 0:
+            return text
+        if identity.id_type == IdType.KEY_ID:
+            return f"keyid:{text}"
+    return f"{identity.id_type}:{data.hex()}"
 
 
 def matches(identity: Identification, wanted: str) -> bool:
@@ -39,7 +45,7 @@ def matches(identity: Identification, wanted: str) -> bool:
 
     `wanted` is an address, "@fqdn", "user@fqdn" or "keyid:text", as in the configuration.
     """
-    return show(identity).lower() == wanted.lower()
+    return _text(identity).lower() == wanted.lower()
 
 
 def of_address(address: str) -> Identification:
