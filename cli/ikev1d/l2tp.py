@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-from cli.ikev1d.config.model import Config
+from cli.ikev1d.config import Config, Place
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import ANY_ADDRESS
@@ -38,7 +38,7 @@ from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.kernel import KernelDataPath, KernelDataPaths, TunnelEnds
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram, L2tpSocket
 from l2tp.pool import AddressPool
-from l2tp.ppp.auth import text_of
+from l2tp.ppp.auth import AuthAccepted, AuthRejected, text_of
 from l2tp.ppp.settings import AuthProtocol, PppSettings
 from l2tp.ppp.users import User, verify
 
@@ -79,22 +79,34 @@ def _make_users(config: Config) -> dict[str, User]:
     }
 
 
+def _without_address(config: Config) -> dict[str, Place]:
+    """Users that no address of the pool is permitted to, and where that is written."""
+    first = config.ppp.pool[0].first
+    return {
+        user.name: user.place
+        for user in config.users.values()
+        if user.address is None and not user.permits(first)
+    }
+
+
 class LnsHost:
     """The engine and its surroundings.
 
-    `client_id` gives the log's name of a client by its mark; `tunnels_changed` is called with a
-    mark and its number of tunnels.
+    `addresses` are the local ones to serve, none for all. `client_id` gives the log's name of a
+    client by its mark; `tunnels_changed` is called with a mark and its number of tunnels.
     """
 
     def __init__(
         self,
         config: Config,
+        addresses: Sequence[str],
         client_id: Callable[[int], str],
         tunnels_changed: Callable[[int, int], None],
     ) -> None:
         self.engine = Lns(make_settings(config), os.urandom)
         self._proxy_arp = config.ppp.proxy_arp
         self._users = _make_users(config)
+        self._without_address = _without_address(config)
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
         self._log = ClientLog("ikev1d.l2tp")
@@ -102,8 +114,7 @@ class LnsHost:
         self._timer = Timer(self._advance)
         self._progress = asyncio.Event()
         self._sockets = [
-            (str(address), L2tpSocket(self._receive))
-            for address in config.gateway.listen or (ANY_ADDRESS,)
+            (address, L2tpSocket(self._receive)) for address in addresses or (ANY_ADDRESS,)
         ]
         self._data_paths = KernelDataPaths(self._receive)
         self._open: dict[int, KernelDataPath] = {}
@@ -148,6 +159,7 @@ class LnsHost:
     def reconfigure(self, config: Config) -> None:
         """Let the users of another configuration in from now on; who is in stays in."""
         self._users = _make_users(config)
+        self._without_address = _without_address(config)
 
     def interface(self, session_id: int) -> str:
         """The network interface of a session, "" before it has one."""
@@ -196,6 +208,11 @@ class LnsHost:
 
     def _authenticate(self, effect: Authenticate) -> None:
         answer = verify(effect.request, self._users)
+        if isinstance(answer, AuthAccepted) and answer.user in self._without_address:
+            answer = AuthRejected(
+                "the user may have no address of the pool",
+                f"permit the pool in the address column of {self._without_address[answer.user]}",
+            )
         self._carry_out(self.engine.complete(effect.ticket, answer, self._loop.time()))
 
     # --- data paths ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from cli.control import (
     Response,
     StatusResponse,
 )
+from cli.ikev1d.addresses import AddressError, local_addresses
 from cli.ikev1d.config import Config, ConfigError, load
 from cli.ikev1d.control import ControlServer
 from cli.ikev1d.ike import IkeHost
@@ -76,6 +77,7 @@ class Gateway:
         self._unusable: frozenset[str] = frozenset()
         """ESP algorithms of the configuration that the kernel lacks."""
         self._control = ControlServer(config.gateway.control_socket, self._answer)
+        self._addresses: list[str] = []
         self._idle: dict[int, asyncio.TimerHandle] = {}
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
@@ -89,10 +91,13 @@ class Gateway:
             await self._sadb.open()
             left = await self._sas.prepare()
             await self._try_algorithms()
-            addresses = [str(address) for address in config.gateway.listen]
+            addresses = await local_addresses(config.gateway)
+            self._addresses = addresses
             self._ike_sockets = IkeSockets(addresses)
-            self._lns = LnsHost(config, self._client_id, self._tunnels_changed)
+            self._lns = LnsHost(config, addresses, self._client_id, self._tunnels_changed)
             await self._lns.start()
+        except AddressError as error:
+            raise StartError(f"{error}; see {config.where('gateway.interfaces')}") from error
         except DataPathError as error:
             raise StartError(f"the kernel cannot serve L2TP: {error}") from error
         except KernelError as error:
@@ -241,7 +246,6 @@ class Gateway:
                 return await self._status(uptime)
 
     async def _status(self, uptime: int) -> StatusResponse:
-        listen = [str(address) for address in self._config.gateway.listen] or [ANY_ADDRESS]
         ike, lns = self._ike, self._lns
         clients: tuple[ClientStatus, ...] = ()
         if ike is not None and lns is not None:
@@ -253,7 +257,11 @@ class Gateway:
                 version=VERSION,
                 pid=os.getpid(),
                 uptime=uptime,
-                listen=tuple(f"{a}:{p}" for a in listen for p in (IKE_PORT, NAT_T_PORT)),
+                listen=tuple(
+                    f"{a}:{p}"
+                    for a in self._addresses or (ANY_ADDRESS,)
+                    for p in (IKE_PORT, NAT_T_PORT)
+                ),
                 half_open=ike.engine.half_open if ike else 0,
                 established=len(ike.engine.clients) if ike else 0,
                 config=str(self._config.path),

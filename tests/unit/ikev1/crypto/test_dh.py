@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import gmpy2  # type: ignore[import-untyped]
+import gmpy2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
