@@ -103,7 +103,7 @@ class Context:
         assert sa.identity is not None
         shown = identity.show(sa.identity)
         old = self.clients.find(path, shown, sa.connection)
-        if old is not None and (initial_contact or sa.implementation.initial_contact):
+        if old is not None and (initial_contact or self._forgot(old, sa)):
             self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
             old = None
         client = old or Client(
@@ -143,6 +143,16 @@ class Context:
         )
         while len(client.phase1) > MAX_PHASE1:
             self.remove_ike_sa(self.ike_sas[client.phase1[0]], "too many Phase 1 SAs", tell=True)
+
+    def _forgot(self, old: Client, sa: IkeSa) -> bool:
+        """Whether a Windows that begins anew has lost its SAs.
+
+        Its vendor ID says no more than that it has no Phase 1 SA ([MS-IKEE]). After the lifetime of
+        the last one that is so in the middle of a session.
+        """
+        return sa.implementation.initial_contact and any(
+            self.now < self.ike_sas[cookies].expires - IKE_LIFETIME_MARGIN for cookies in old.phase1
+        )
 
     def client_of(self, sa: IkeSa) -> Client | None:
         """The client of an established SA."""

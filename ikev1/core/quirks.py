@@ -35,7 +35,7 @@ class Implementation:
     avoid_sha256: bool = False
     """Android's racoon truncates HMAC-SHA2-256 to 96 bits where RFC 4868 says 128."""
     initial_contact: bool = False
-    """Windows says INITIAL-CONTACT by a vendor ID in message 1."""
+    """Windows says by a vendor ID in message 1 that it has no Phase 1 SA with us."""
     dpd: bool = False
     """Dead peer detection may be used (RFC 3706 section 5.1)."""
 
