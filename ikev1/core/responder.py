@@ -219,13 +219,18 @@ class Responder:
             )
 
     def _room_for(self, path: Path) -> bool:
-        """Whether one more half-open SA fits. A full table drops its oldest unanswered one."""
+        """Whether one more half-open SA fits.
+
+        A full table drops the oldest whose client has not answered message 2 and so may not exist.
+        """
         settings = self._context.settings
         if self._half_open_sources[path.remote] >= settings.half_open_per_address:
             self._drop(path, "half-open-limit-of-address")
             return False
         if len(self._half_open) >= settings.half_open_limit:
-            oldest = next(iter(self._half_open.values()))
+            oldest = next(
+                filter(_unanswered, self._half_open.values()), next(iter(self._half_open.values()))
+            )
             self._forget_half_open(oldest)
             self._drop(oldest.path, "half-open-limit")
         return True
@@ -448,6 +453,7 @@ class Responder:
             answer = informational.answer_to_probe(sa, notification)
             if answer is not None:
                 self._context.inform(sa, answer)
+                break
         deletes = payloads.all(Delete)
         for delete in deletes:
             if delete.protocol_id == ProtocolId.ESP:
@@ -574,6 +580,12 @@ class Responder:
 def _digest(datagram: bytes) -> bytes:
     """What a repeated request is recognised by."""
     return hashlib.blake2b(datagram, digest_size=16).digest()
+
+
+def _unanswered(sa: IkeSa) -> bool:
+    """Whether our message 2 has had no answer, so that the client's address may be forged."""
+    exchange = sa.main_mode
+    return exchange is not None and exchange.awaits is not None and exchange.replies == 1
 
 
 def _name(initiator_cookie: bytes) -> str:
