@@ -1,5 +1,7 @@
 """Captures: tcpdump on a machine of the lab, and a reader of what it wrote."""
 
+import secrets
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from signal import SIGINT
 
 from interop.errors import LabError
 from interop.netns import Host
+from interop.wait import until
 
 START_LIMIT = 30.0
 """Seconds until tcpdump listens."""
@@ -17,6 +20,10 @@ IPPROTO_TCP = 6
 IPPROTO_UDP = 17
 IPPROTO_ESP = 50
 ETHERTYPE_IPV4 = 0x0800
+ETHERTYPE_EXPERIMENT = 0x88B5
+"""For local use (IEEE 802)."""
+MARK_SIZE = 46
+"""Bytes that make the shortest Ethernet frame."""
 ETHERNET_HEADER = 14
 LINKTYPE_ETHERNET = 1
 LINKTYPE_RAW = 101
@@ -121,13 +128,24 @@ class Capture:
     """
 
     def __init__(self, host: Host, interface: str) -> None:
+        self._host = host
+        self._interface = interface
         self.path = host.directory / f"{host.name}-{interface}.pcap"
         command = ["tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", interface]
         self._process = host.start(f"tcpdump-{interface}", *command, "-w", str(self.path))
         self._process.wait_for_text("listening on", START_LIMIT)
 
     def packets(self) -> list[Packet]:
-        """End the capture and return what it has seen."""
+        """End the capture and return what it has seen.
+
+        tcpdump forgets what it has not yet read when it is ended, so a marked frame goes out last,
+        and it is ended when it has written that one. The neighbour ignores its EtherType.
+        """
         if self._process.running:
+            mark = secrets.token_bytes(MARK_SIZE)
+            with self._host.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+                sender.bind((self._interface, 0))
+                sender.send(bytes(12) + ETHERTYPE_EXPERIMENT.to_bytes(2, "big") + mark)
+            until(lambda: mark in self.path.read_bytes(), "tcpdump to catch up", START_LIMIT)
             self._process.stop(SIGINT)
         return list(read_pcap(self.path))

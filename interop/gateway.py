@@ -117,7 +117,7 @@ class Ikev1d:
         return found
 
     def log(self) -> str:
-        """Return what it has logged, over all its starts."""
+        """Return what it has logged since its last start."""
         return self.process.text()
 
     def wait_for_log(self, text: str, limit: float = 30.0) -> None:

@@ -138,6 +138,9 @@ def _environment() -> dict[str, str]:
 def _script(command: Sequence[str]) -> str:
     """Write the shell script that gives the command our directory and environment."""
     variables = _environment() | {MARKER: "embedded", "PYTHONUNBUFFERED": "1"}
+    if not sys.stdout.isatty():
+        # Its consoles look like terminals to the command.
+        variables["NO_COLOR"] = "1"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(str(Path.cwd()))}", f"exec {shlex.join(command)}"]
     return "\n".join(lines) + "\n"

@@ -31,6 +31,7 @@ class Process:
         self.name = name
         self.log = log
         with log.open("ab") as output:
+            self._begin = output.tell()
             self._process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -48,8 +49,10 @@ class Process:
         return self._process.poll() is None
 
     def text(self) -> str:
-        """Return all it has written so far."""
-        return self.log.read_text(errors="replace")
+        """Return all it has written so far; what earlier programs wrote is not in it."""
+        with self.log.open("rb") as log:
+            log.seek(self._begin)
+            return log.read().decode(errors="replace")
 
     def require_running(self) -> None:
         """Raise `ProgramEndedError` if the program has ended."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from interop.capture import Packet, parse_ethernet
 from interop.netns import Host
-from interop.process import Process
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
@@ -133,10 +132,12 @@ class Relay:
     """The relay program on ``host``, relaying once it is made."""
 
     def __init__(self, host: Host, fault: str, west: str = "west0", east: str = "east0") -> None:
-        self.process: Process = host.start(
-            "relay", sys.executable, "-m", "interop.relay", fault, west, east
-        )
+        self.process = host.start("relay", sys.executable, "-m", "interop.relay", fault, west, east)
         self.process.wait_for_text("relaying", START_LIMIT)
+
+    def stop(self) -> None:
+        """Cut the cable."""
+        self.process.stop()
 
     def faults(self) -> list[FaultReport]:
         """List what it has lost and doubled so far."""
