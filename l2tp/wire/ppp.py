@@ -11,9 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from l2tp.errors import ProtocolError
 from l2tp.wire.cursor import Cursor, Layout
-from l2tp.wire.enums import Code, Protocol
+from l2tp.wire.enums import Protocol
 
 ADDRESS_CONTROL = b"\xff\x03"
 PACKET_HEADER = 4
@@ -162,10 +161,3 @@ def build_options(options: tuple[Option, ...]) -> bytes:
     """Octets of configuration options."""
     octets: bytes = OPTIONS.build(options)
     return octets
-
-
-def rejected_protocol(packet: ControlPacket) -> Protocol:
-    """The protocol a Protocol-Reject names, RFC 1661 section 5.7; raises ProtocolError."""
-    if packet.code != Code.PROTOCOL_REJECT:
-        raise ProtocolError("not a Protocol-Reject", unit="PPP control packet")
-    return Protocol(Cursor(packet.data, "Protocol-Reject").u16("rejected protocol"))
