@@ -64,10 +64,11 @@ class KernelSas:
         self._log = ClientLog("ikev1d.kernel")
         self._clients: dict[int, _Client] = {}
         self._queue: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
-        self._worker = asyncio.create_task(self._work())
+        self._worker: asyncio.Task[None] | None = None
 
-    async def prepare(self) -> int:
+    async def open(self) -> int:
         """Remove what an earlier run left, and block L2TP in clear; says how much there was."""
+        self._worker = asyncio.create_task(self._work())
         left = await self._sadb.purge()
         await self._sadb.apply([AddPolicy(policy) for policy in _blocks()])
         return left
@@ -78,9 +79,10 @@ class KernelSas:
 
     async def close(self) -> None:
         """Take everything of ours out of the kernel."""
-        await self.drained()
-        self._worker.cancel()
-        await asyncio.gather(self._worker, return_exceptions=True)
+        if self._worker is not None:
+            await self.drained()
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
         await self._sadb.purge()
 
     # --- requests, in order ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from cli.control import (
@@ -71,6 +72,7 @@ class Gateway:
         self._log = ClientLog("ikev1d")
         self._started = time.monotonic()
         self._loop = asyncio.get_running_loop()
+        self._undo = AsyncExitStack()
         self._sadb = Sadb(self._kernel_event)
         self._sas = KernelSas(self._sadb, config.marks.base, config.marks.mask)
         self._story = Story(config)
@@ -81,23 +83,21 @@ class Gateway:
         self._idle: dict[int, asyncio.TimerHandle] = {}
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
-        self._ike_sockets: IkeSockets | None = None
 
     async def start(self) -> None:
-        """Take the control socket, clean up after an earlier run, and begin to serve."""
-        config = self._config
+        """Take the control socket, clean up after an earlier run, and begin to serve.
+
+        What has been started is undone by `close`, in reverse order. Raises StartError,
+        ControlSocketError.
+        """
+        # First, for it proves that no other gateway runs whose SAs we would take for leftovers.
         await self._control.start()
+        self._undo.push_async_callback(self._control.close)
         try:
-            await self._sadb.open()
-            left = await self._sas.prepare()
-            await self._try_algorithms()
-            addresses = await local_addresses(config.gateway)
-            self._addresses = addresses
-            self._ike_sockets = IkeSockets(addresses)
-            self._lns = LnsHost(config, addresses, self._client_id, self._tunnels_changed)
-            await self._lns.start()
+            left = await self._open()
         except AddressError as error:
-            raise StartError(f"{error}; see {config.where('gateway.interfaces')}") from error
+            where = self._config.where("gateway.interfaces")
+            raise StartError(f"{error}; see {where}") from error
         except DataPathError as error:
             raise StartError(f"the kernel cannot serve L2TP: {error}") from error
         except KernelError as error:
@@ -107,24 +107,44 @@ class Gateway:
                 f"cannot open UDP ports {IKE_PORT} and {NAT_T_PORT}: {error.strerror}; "
                 "stop the other IKE daemon (ss -lunp shows it), and run as root"
             ) from error
+        if left:
+            self._log.warning("removed what an earlier run had left in the kernel", count=left)
+        for warning in self._config.warnings:
+            self._log.warning("configuration", warning=warning)
+        self._log.info(
+            "ready",
+            version=VERSION,
+            config=self._config.path,
+            listen=",".join(self._addresses) or "all",
+        )
+        notify("READY=1")
+
+    async def _open(self) -> int:
+        """Open sockets and connect the layers; says how much an earlier run had left behind."""
+        config = self._config
+        await self._sadb.open()
+        self._undo.callback(self._sadb.close)
+        left = await self._sas.open()
+        self._undo.push_async_callback(self._sas.close)
+        await self._try_algorithms()
+        self._addresses = await local_addresses(config.gateway)
+        sockets = IkeSockets(self._addresses)
+        self._undo.callback(sockets.close)
         self._ike = IkeHost(
             config,
-            self._ike_sockets,
+            sockets,
             self._sas,
             self._unusable,
             self._story,
             self._client_gone,
             self._child_up,
         )
-        self._ike_sockets.start(self._ike.receive)
-        if left:
-            self._log.warning("removed what an earlier run had left in the kernel", count=left)
-        for warning in config.warnings:
-            self._log.warning("configuration", warning=warning)
-        self._log.info(
-            "ready", version=VERSION, config=config.path, listen=",".join(addresses) or "all"
-        )
-        notify("READY=1")
+        self._undo.push_async_callback(self._ike.close, "the gateway stops")
+        self._lns = LnsHost(config, self._addresses, self._client_id, self._tunnels_changed)
+        self._undo.push_async_callback(self._lns.close)
+        await self._lns.start()
+        sockets.start(self._ike.receive)
+        return left
 
     async def _try_algorithms(self) -> None:
         """Find out which ESP algorithms the kernel has. Raises StartError if it has none."""
@@ -171,15 +191,7 @@ class Gateway:
         """Hang up every client and take everything of ours out of the kernel."""
         for handle in self._idle.values():
             handle.cancel()
-        if self._lns is not None:
-            await self._lns.close()
-        if self._ike is not None:
-            await self._ike.close("the gateway stops")
-        if self._ike_sockets is not None:
-            self._ike_sockets.close()
-        await self._sas.close()
-        self._sadb.close()
-        await self._control.close()
+        await self._undo.aclose()
         self._log.info("stopped")
 
     # --- between the layers ----------------------------------------------------------------------
