@@ -177,7 +177,7 @@ class Dialin:
         assert found is not None
         return found[1].sa
 
-    # --- messages that the initiator would not make ------------------------------------------------
+    # --- messages that the initiator would not make ----------------------------------------------
 
     def protect(
         self,
