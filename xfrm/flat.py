@@ -133,23 +133,23 @@ class FlatMessage(nlmsg):
 
     def encode(self) -> None:
         """Write the whole message to `data`."""
-        body = [self.layout.pack(self)]
-        body.append(_ALIGNMENT_PADDING[self.layout.size & 3])
+        structure = self.layout.pack(self)
+        padding = _ALIGNMENT_PADDING[len(structure) & 3]
         by_name = self._by_name
-        body += [by_name[name].pack(value) for name, value in self["attrs"]]
-        payload = b"".join(body)
+        attributes = b"".join(by_name[name].pack(value) for name, value in self["attrs"])
         header = self["header"]
-        self.length = header["length"] = _HEADER.size + len(payload)
-        self.data = bytearray(
-            _HEADER.pack(
-                self.length,
-                header.get("type", 0),
-                header.get("flags", 0),
-                header.get("sequence_number", 0),
-                header.get("pid", 0),
-            )
-            + payload
+        length = _HEADER.size + len(structure)
+        if attributes:
+            length += len(padding) + len(attributes)
+        self.length = header["length"] = length
+        packed_header = _HEADER.pack(
+            length,
+            header.get("type", 0),
+            header.get("flags", 0),
+            header.get("sequence_number", 0),
+            header.get("pid", 0),
         )
+        self.data = bytearray(packed_header + structure + padding + attributes)
 
     def decode(self) -> None:
         """Read the message that starts at `offset` of `data`.

@@ -116,19 +116,14 @@ class ClientPath:
         return Selector(self.server, self.client, protocol=IPPROTO_UDP, sport=L2TP_PORT)
 
 
-def block_policies() -> tuple[Policy, ...]:
-    """Drop L2TP in clear, to and from our port, unless a client's policy says otherwise."""
-    return tuple(
-        Policy(selector, direction, Action.BLOCK, PRIORITY_BLOCK)
-        for network in (None, "::")
-        for direction, selector in (
-            (
-                Direction.IN,
-                Selector(dst=network, dst_prefix=0, protocol=IPPROTO_UDP, dport=L2TP_PORT),
-            ),
-            (
-                Direction.OUT,
-                Selector(dst=network, dst_prefix=0, protocol=IPPROTO_UDP, sport=L2TP_PORT),
-            ),
-        )
+def block_policies() -> tuple[Policy, Policy]:
+    """Drop L2TP in clear, to and from our port, unless a client's policy says otherwise.
+
+    For IPv4; L2TP is not served over IPv6.
+    """
+    to_us = Selector(protocol=IPPROTO_UDP, dport=L2TP_PORT)
+    from_us = Selector(protocol=IPPROTO_UDP, sport=L2TP_PORT)
+    return (
+        Policy(to_us, Direction.IN, Action.BLOCK, PRIORITY_BLOCK),
+        Policy(from_us, Direction.OUT, Action.BLOCK, PRIORITY_BLOCK),
     )

@@ -13,10 +13,11 @@ import pytest
 from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Namespace, lab
 from xfrm import sockets
 from xfrm.algorithms import aead, encryption, integrity
-from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction
+from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction, Group
 from xfrm.errors import KernelError
-from xfrm.events import Event, Expire, NatMapping
+from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
+from xfrm.netlink import EventSocket
 from xfrm.ownership import REQID_BASE
 from xfrm.plan import L2TP_PORT, ClientPath, Keys, block_policies
 from xfrm.sadb import SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa
@@ -465,6 +466,67 @@ def test_nat_that_rebinds_is_reported_and_followed(net: Lab) -> None:
                 send(client, b"again", (GATEWAY, L2TP_PORT), ends.client_mark.value)
                 assert receive(server)[0] == b"again"
                 assert events.empty()
+
+    run(scenario())
+
+
+def policy_without_sa() -> Policy:
+    return Policy(
+        Selector(GATEWAY, CLIENT, protocol=IPPROTO_UDP, dport=9),
+        Direction.OUT,
+        templates=(Template(GATEWAY, CLIENT, REQID_BASE),),
+    )
+
+
+def ask_for_an_sa(namespace: Namespace) -> None:
+    with namespace.udp(9) as sock, suppress(OSError):
+        sock.sendto(b"no way out", (CLIENT, 9))
+
+
+def test_acquire_is_reported(net: Lab) -> None:
+    async def scenario() -> None:
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        sadb = Sadb(events.put_nowait)
+        with net.gateway:
+            await sadb.open([Group.ACQUIRE])
+        await sadb.add_policy(policy_without_sa())
+        (installed,) = await sadb.list_policies()
+        ask_for_an_sa(net.gateway)
+        acquire = await asyncio.wait_for(events.get(), TIMEOUT)
+        assert acquire == Acquire(
+            src=GATEWAY,
+            dst=CLIENT,
+            selector=Selector(GATEWAY, CLIENT, protocol=IPPROTO_UDP, sport=9, dport=9),
+            policy_index=installed.index,
+            mark=None,
+        )
+        sadb.close()
+
+    run(scenario())
+
+
+def test_lost_events_are_told_and_later_ones_arrive(net: Lab) -> None:
+    async def scenario() -> None:
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        with net.gateway:
+            listener = EventSocket(events.put_nowait)
+            await listener.listen([Group.POLICY, Group.ACQUIRE])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        async with sadb_in(net.gateway) as gateway:
+            # Each makes a notification, and the event loop does not run meanwhile.
+            await gateway.apply(
+                [AddPolicy(path(number).inbound_policy()) for number in range(1, 40)]
+            )
+            assert await asyncio.wait_for(events.get(), TIMEOUT) == Resync()
+            # The kernel drops everything until what it had queued is read.
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert events.empty()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            await gateway.add_policy(policy_without_sa())
+            ask_for_an_sa(net.gateway)
+            assert isinstance(await asyncio.wait_for(events.get(), TIMEOUT), Acquire)
+        listener.close()
 
     run(scenario())
 

@@ -93,8 +93,6 @@ def lab() -> Iterator[Lab]:
     try:
         gateway.ip(f"link add {INTERFACE} type veth peer name {INTERFACE} netns {client.name}")
         for namespace, address in ((gateway, GATEWAY), (client, CLIENT)):
-            # Without these no ARP and IPv6 chatter is in the captures.
-            namespace.sysctl(f"net.ipv6.conf.{INTERFACE}.disable_ipv6", "1")
             namespace.ip(f"address add {address}/24 dev {INTERFACE}")
             namespace.ip(f"link set {INTERFACE} up")
         yield Lab(gateway, client)
