@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from ikev1.core.effects import ChildSa, Path
 from ikev1.core.ike_sa import IkeSa
@@ -112,7 +112,7 @@ class Dialin:
 
     # --- what a client does ----------------------------------------------------------------------
 
-    def main_mode(self) -> Dialin:
+    def main_mode(self) -> Self:
         """Run Main Mode."""
         self.run(self.initiator.start(self.host.now))
         return self
@@ -124,14 +124,28 @@ class Dialin:
         assert len(self.sas) == before + 1, self.told
         return self.sas[-1]
 
-    def connect(self) -> Dialin:
+    def connect(self) -> Self:
         """Run Main Mode and a Quick Mode."""
         self.main_mode().quick_mode()
         return self
 
-    def again(self, seed: str) -> Dialin:
+    @classmethod
+    def behind_nat(
+        cls,
+        host: IkeHost,
+        profile: Profile = IPHONE,
+        *,
+        inner: str = PRIVATE,
+        ports: tuple[int, int] = (61000, 61001),
+        seed: str = "client",
+        psk: bytes = PSK,
+    ) -> Self:
+        """A client with a private address, whose NAT gives it other ports."""
+        return cls(host, profile, psk, inner, NAT, ports, seed=seed)
+
+    def again(self, seed: str) -> Self:
         """The same client with a new Phase 1, over the same NAT mapping."""
-        return Dialin(
+        return type(self)(
             self.host,
             self.profile,
             self.psk,
