@@ -208,10 +208,11 @@ class Link:
 
     def abort(self, now: float) -> None:
         """Terminate without waiting: one Terminate-Request at most, and no ``Finished``."""
-        if self.phase not in (Phase.TERMINATE, Phase.DEAD):
-            self._terminate("")
-            self.lcp.close(now)
+        said = self.phase in (Phase.TERMINATE, Phase.DEAD)
+        self._terminate("")
         self.phase = Phase.DEAD
+        if not said:
+            self.lcp.close(now)
 
     def deadline(self) -> float | None:
         """When ``advance`` wants to run next."""
