@@ -79,6 +79,10 @@ class Dialin:
         self.talk.append((send.datagram, answers))
         return answers
 
+    def give_bytes(self, datagram: bytes, *, floated: bool = False) -> list[bytes]:
+        """The same for any octets."""
+        return self.give(Send(datagram, floated))
+
     def take(self, datagram: bytes, floated: bool) -> list[Send]:
         """Carry one datagram to the client; returns what it sends."""
         return self.note(self.initiator.receive(datagram, floated, self.host.now))
