@@ -32,9 +32,9 @@ def parse_range(text: str) -> tuple[IPv4Address, IPv4Address]:
         network = IPv4Network(text.strip())
         edge = 1 if network.num_addresses > 2 else 0
         return network[edge], network[-1 - edge]
-    first, _, last = text.partition("-")
+    first, dash, last = text.partition("-")
     start = IPv4Address(first.strip())
-    end = IPv4Address(last.strip()) if last else start
+    end = IPv4Address(last.strip()) if dash else start
     if end < start:
         raise ValueError(f"{text!r} ends before it starts")
     return start, end

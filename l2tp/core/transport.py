@@ -64,7 +64,7 @@ class Transport:
 
     @property
     def oldest_unacknowledged(self) -> float | None:
-        """When the message that waits longest for its acknowledgement was first sent."""
+        """When the message that waits longest was first sent, or ``start_over`` called for it."""
         return self._sent[0].at if self._sent else None
 
     def open_window(self, size: int | None) -> None:
@@ -121,6 +121,8 @@ class Transport:
     def start_over(self, now: float) -> None:
         """Go on repeating after all, with the full count again."""
         self._retransmits = 0
+        if self._sent:
+            self._sent[0].at = now
         self._arm(now)
 
     def _acknowledged(self, nr: int, now: float) -> None:

@@ -25,7 +25,16 @@ from tests.support.l2tp_network import Simulation, make_settings, peer
 PROFILES = (ClientProfile(), ANDROID, APPLE, APPLE_OLD, WINDOWS)
 
 # Nothing; lost; late; doubled; doubled with the second one late.
-FATES = ([0.01], [0.01], [0.01], [], [2.5], [0.01, 0.02], [0.01, 1.7], [0.4, 0.1])
+FATES: tuple[list[float], ...] = (
+    [0.01],
+    [0.01],
+    [0.01],
+    [],
+    [2.5],
+    [0.01, 0.02],
+    [0.01, 1.7],
+    [0.4, 0.1],
+)
 profiles = st.sampled_from(PROFILES)
 fates = st.lists(st.sampled_from(FATES), max_size=80)
 

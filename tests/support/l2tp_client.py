@@ -278,7 +278,12 @@ class L2tpClient:
         flags, length, tunnel, _, ns, nr = struct.unpack(">6H", datagram[:12])
         expect(flags == 0xC802, "gateway sent other flags than T, L, S and version 2")
         expect(length == len(datagram), "gateway sent a length that is not the datagram's")
-        if tunnel != self.tunnel_id or self.state in ("failed", "idle"):
+        if tunnel != self.tunnel_id or self.state == "idle":
+            return
+        if self.state == "failed":
+            self.nr = max(self.nr, ns + (length > 12))
+            if length > 12:
+                self.out.append(control(self.peer_tunnel, 0, self.ns, self.nr))
             return
         self._acked(nr, now)
         if length == 12:
@@ -391,6 +396,7 @@ class L2tpClient:
     def _lcp(self, code: int, identifier: int, body: bytes, now: float) -> None:
         if code == 1:
             self._judge_lcp(identifier, read_options(body), body)
+            self._log_in(now)
         elif code in (2, 3, 4):
             self._answered(self.lcp, code, identifier, body, now)
         elif code == 5:
@@ -434,7 +440,11 @@ class L2tpClient:
     def _opened(self, half: Negotiation, now: float) -> None:
         if half is self.ipcp:
             self._check_up()
-        elif half.is_open and self.auth == "pap" and not self.authenticated:
+        else:
+            self._log_in(now)
+
+    def _log_in(self, now: float) -> None:
+        if self.lcp.is_open and self.auth == "pap" and self.pap_at is None:
             self._send_pap(now)
 
     def _send_pap(self, now: float) -> None:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from l2tp.core.effects import (
     Authenticate,
@@ -38,14 +38,14 @@ USERS = {
 }
 
 
-def make_settings(pool: str = "10.9.0.10-10.9.0.12", **lns: object) -> LnsSettings:
+def make_settings(pool: str = "10.9.0.10-10.9.0.12", **lns: Any) -> LnsSettings:
     """LNS settings; keywords that PppSettings knows go there."""
     names = PppSettings.__dataclass_fields__
     ppp_part = {key: lns.pop(key) for key in list(lns) if key in names}
-    ppp_part = {"local_address": LOCAL, "dns": DNS} | ppp_part
-    ppp = PppSettings(**ppp_part)  # type: ignore[arg-type]
+    ppp_all: dict[str, Any] = {"local_address": LOCAL, "dns": DNS} | ppp_part
+    ppp = PppSettings(**ppp_all)
     addresses = AddressPool([pool], [LOCAL, IPv4Address("10.9.0.99")])
-    return LnsSettings(ppp=ppp, pool=addresses, **lns)  # type: ignore[arg-type]
+    return LnsSettings(ppp=ppp, pool=addresses, **lns)
 
 
 def peer(mark: int = 1, port: int = 1701) -> Peer:
@@ -184,9 +184,9 @@ class Simulation:
             self.now = max(self.now, due)
             self._step()
 
-    def dial_until_up(self, profile: ClientProfile | None = None, **login: object) -> L2tpClient:
+    def dial_until_up(self, profile: ClientProfile | None = None, **login: Any) -> L2tpClient:
         """A client that is connected."""
-        client = self.dial(profile, **login)  # type: ignore[arg-type]
+        client = self.dial(profile, **login)
         self.run(30, lambda: client.state == "up")
         assert client.state == "up", client.failure
         self.run(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,10 @@ NULL = bytes(4)
 
 
 class Bench:
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.sent: list[ControlPacket] = []
         self.ipcp = Ipcp(
-            PppSettings(local_address=LOCAL, **settings),  # type: ignore[arg-type]
+            PppSettings(local_address=LOCAL, **settings),
             ADDRESS,
             lambda _, octets: self.sent.append(parse_packet(octets)),
             lambda state, _: None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from l2tp.ppp import lcp as lcp_module
@@ -26,13 +28,13 @@ EAP = b"\xc2\x27"
 class Bench:
     """An LCP automaton with a magic number of 01010101 first, then 03030303 and so on."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.sent: list[ControlPacket] = []
         self.changes: list[State] = []
         self.rejected: list[Protocol] = []
         self._magic = 0
         self.lcp = Lcp(
-            PppSettings(local_address=LOCAL, **settings),  # type: ignore[arg-type]
+            PppSettings(local_address=LOCAL, **settings),
             self._random,
             lambda _, octets: self.sent.append(parse_packet(octets)),
             lambda state, _: self.changes.append(state),

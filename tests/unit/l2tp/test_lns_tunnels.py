@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from l2tp.core.effects import Dropped, DropReason, TunnelDown, TunnelRefused, TunnelUp
@@ -34,7 +36,7 @@ from tests.support.l2tp_peer import (
 OCRQ, OCRP, OCCN, WEN, SLI = 7, 8, 9, 15, 16
 
 
-def raw(**settings: object) -> RawPeer:
+def raw(**settings: Any) -> RawPeer:
     return RawPeer(make_lns(**settings))
 
 
@@ -64,9 +66,7 @@ def test_scccn_is_acknowledged_at_once() -> None:
     client.send_type(SCCCN)
     (zlb,) = client.answers
     assert (zlb.type, zlb.ns, zlb.nr) == (0, 1, 2)
-    assert client.events == [
-        TunnelUp(client.lns_tunnel, 77, client.peer, "lac", "maker", 0x0690)
-    ]
+    assert client.events == [TunnelUp(client.lns_tunnel, 77, client.peer, "lac", "maker", 0x0690)]
     (view,) = client.lns.tunnels()
     assert (view.state, view.is_live, view.host_name) == ("established", True, "lac")
 
@@ -271,22 +271,22 @@ def test_tunnels_are_limited() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "complaint"),
     [
-        {"host_name": ""},
-        {"host_name": "x" * 256},
-        {"vendor_name": "x" * 256},
-        {"max_tunnels": 0},
-        {"max_tunnels": 40000},
-        {"auth_protocols": ()},
-        {"dns": ("a", "b", "c")},
-        {"mtu": 100},
-        {"mru": 1501},
+        ({"host_name": ""}, "host_name is from 1 to 255 octets"),
+        ({"host_name": "x" * 256}, "host_name is from 1 to 255 octets"),
+        ({"vendor_name": "x" * 256}, "vendor_name is up to 255 octets"),
+        ({"max_tunnels": 0}, "max_tunnels is from 1"),
+        ({"max_tunnels": 40000}, "max_tunnels is from 1"),
+        ({"auth_protocols": ()}, "auth_protocols is empty"),
+        ({"dns": ("a", "b", "c")}, "two DNS"),
+        ({"mtu": 100}, "mru and mtu are from 128 to 1500"),
+        ({"mru": 1501}, "mru and mtu are from 128 to 1500"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="."):
-        make_settings(**settings)  # type: ignore[arg-type]
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        make_settings(**settings)
 
 
 # States.

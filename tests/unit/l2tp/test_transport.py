@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from l2tp.core.transport import (
@@ -142,7 +144,7 @@ def test_the_oldest_message_is_repeated_with_growing_pauses_and_given_up() -> No
     times = [bench.now]
     while not bench.wait():
         times.append(bench.now)
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
     assert pauses == [FIRST_RETRANSMIT, 2.0, 4.0, RETRANSMIT_CAP, RETRANSMIT_CAP, RETRANSMIT_CAP]
     assert bench.now >= FULL_CYCLE
     repeated = [message for message in bench.sent if message.payload]
