@@ -1,12 +1,11 @@
 """``python -m interop list`` and ``python -m interop run SCENARIO``: the lab's command line."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from interop import kernel
-from interop.errors import LabError
+from interop.errors import KernelUnavailableError, LabError
 from interop.scenarios import SCENARIOS
 from interop.scenarios.play import Play
 from interop.topology import TOPOLOGIES
@@ -21,9 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="the scenarios")
     run = commands.add_parser("run", help="run one scenario")
     run.add_argument("scenario", choices=SCENARIOS)
-    run.add_argument(
-        "--keep", type=Path, metavar="DIR", help="for logs and captures (lab/SCENARIO)"
-    )
+    run.add_argument("--keep", type=Path, metavar="DIR", help="for logs and captures")
     run.add_argument("--topology", choices=TOPOLOGIES, default="client-nat")
     run.add_argument("--ike", default="aes256-sha256-modp2048", help="the client's proposal")
     run.add_argument("--esp", default="aes256-sha1", help="the client's proposal")
@@ -32,28 +29,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start_afresh(directory: Path) -> None:
-    """Empty a directory that an earlier run has filled; nobody else's."""
-    if (directory / "story.log").exists():
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-
-
-def _enter_kernel(options: argparse.Namespace, directory: Path) -> int:
-    command = [sys.executable, "-m", "interop", "run", options.scenario, "--keep", str(directory)]
+def _enter_kernel(options: argparse.Namespace) -> int:
+    command = [sys.executable, "-m", "interop", "run", options.scenario]
     command += ["--topology", options.topology, "--ike", options.ike, "--esp", options.esp]
     if options.reference:
         command.append("--reference")
+    if options.keep:
+        command += ["--keep", str(options.keep.resolve())]
     if sys.stdin.isatty() and sys.stdout.isatty():
         command.append("--interactive")
     limit = None if "--interactive" in command else RUN_LIMIT
     try:
-        status = kernel.run(command, shares=[directory], timeout=limit)
-    except kernel.KernelUnavailableError as error:
+        return kernel.run(command, shares=[options.keep] if options.keep else [], timeout=limit)
+    except KernelUnavailableError as error:
         print(f"interop: {error}", file=sys.stderr)
         return kernel.UNAVAILABLE
-    print(f"logs and captures: {directory}")
-    return status
 
 
 def main() -> int:
@@ -63,10 +53,9 @@ def main() -> int:
         for name, scenario in SCENARIOS.items():
             print(f"{name:<14}{scenario.__doc__}")
         return 0
-    directory = (options.keep or kernel.ARTEFACTS / options.scenario).resolve()
     if not kernel.inside():
-        _start_afresh(directory)
-        return _enter_kernel(options, directory)
+        return _enter_kernel(options)
+    directory = options.keep or kernel.artefacts()
     play = Play(
         topology=TOPOLOGIES[options.topology](),
         directory=directory,
@@ -80,6 +69,8 @@ def main() -> int:
     except LabError as error:
         print(f"interop: {options.scenario} failed: {error}", file=sys.stderr)
         return 1
+    finally:
+        print(f"logs and captures: {directory}")
     return 0
 
 

@@ -21,15 +21,15 @@ class KernelSnapshot:
         return sorted(line for line in self.objects if line.startswith(f"{kind} "))
 
 
-def _xfrm(host: Host, kind: str, name: str) -> list[str]:
-    listing = host.run("ip", "xfrm", kind, "list")
-    entries = re.split(r"\n(?=\S)", listing.strip())
+def _xfrm(host: Host, name: str, *listing: str) -> list[str]:
+    entries = re.split(r"\n(?=\S)", host.run("ip", "xfrm", *listing).strip())
     return [f"{name} {' '.join(entry.split())}" for entry in entries if entry]
 
 
 def take_snapshot(host: Host) -> KernelSnapshot:
     """Look at everything on ``host`` that a gateway puts there."""
-    objects = _xfrm(host, "state", "sa") + _xfrm(host, "policy", "policy")
+    objects = _xfrm(host, "sa", "state", "list", "nokeys")
+    objects += _xfrm(host, "policy", "policy", "list")
     objects += [
         f"interface {name} {address}"
         for name, addresses in host.interfaces().items()

@@ -22,6 +22,7 @@ charon {{
     load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes kernel-netlink socket-default vici
     install_routes = no
     retransmit_timeout = {retransmit_timeout}
+    retransmit_base = 1.2
     retransmit_tries = {retransmit_tries}
     syslog {{
         daemon {{

@@ -1,6 +1,8 @@
 """xl2tpd with pppd and the kernel's L2TP, as access concentrator (LAC) or network server (LNS)."""
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -112,19 +114,32 @@ class Xl2tpdClient:
             _LAC_OPTIONS.format(user=user, log=self.pppd_log, extra=options),
             f'"{user}" * "{password}" *\n',
         )
-        self.process = _start(
-            host, _LAC_CONF.format(port=port, server=server, options=OPTIONS, debug=_DEBUG)
+        self._configuration = _LAC_CONF.format(
+            port=port, server=server, options=OPTIONS, debug=_DEBUG
         )
+        self.start()
+
+    def start(self) -> None:
+        """Start xl2tpd; the call comes with `connect`."""
+        self.process = _start(self.host, self._configuration)
 
     def _command(self, line: str) -> None:
         control = self.host.path(CONTROL)
 
-        def ready() -> bool:
+        def sent() -> bool:
             self.process.require_running()
-            return control.is_fifo()
+            try:
+                # Without a reader this fails at once, where a blocking open would wait for one.
+                descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENXIO):
+                    return False
+                raise
+            with os.fdopen(descriptor, "w") as pipe:
+                pipe.write(line + "\n")
+            return True
 
-        until(ready, "xl2tpd's control pipe", START_LIMIT)
-        control.write_text(line + "\n")
+        until(sent, "xl2tpd's control pipe", START_LIMIT)
 
     def links(self) -> list[Link]:
         """List the PPP links that are up."""
@@ -132,6 +147,8 @@ class Xl2tpdClient:
 
     def connect(self) -> Link:
         """Dial, and wait for the PPP link. Raises `StillWaitingError`, `ProgramEndedError`."""
+        if not self.process.running:
+            self.start()
         self._command("c gateway")
 
         def up() -> list[Link]:
@@ -141,9 +158,14 @@ class Xl2tpdClient:
         return until(up, "the PPP link", CONNECT_LIMIT)[0]
 
     def disconnect(self) -> None:
-        """Hang up, and wait until pppd has said its last word: it belongs inside IPsec too."""
+        """Hang up, and wait until pppd has said its last word: it belongs inside IPsec too.
+
+        xl2tpd ends as well, as with NetworkManager-l2tp: one that goes on would dial again over the
+        tunnel it has closed, until the gateway has confirmed that.
+        """
         self._command("d gateway")
         until(lambda: "pppd" not in self.host.processes().values(), "pppd to end", CONNECT_LIMIT)
+        self.process.stop()
 
 
 def _links(host: Host) -> list[Link]:

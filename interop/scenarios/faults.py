@@ -21,5 +21,7 @@ def _run(play: Play, fault: str) -> None:
         stage.check_traffic(client, link.address)
         client.hang_up()
         stage.lab.note("the client has hung up")
-        check_gone(stage)
+        # IKEv1 does not confirm a Delete: one that is lost is never repeated.
+        if fault != "lose-first-ike":
+            check_gone(stage)
         stop_gateway(stage)

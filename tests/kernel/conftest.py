@@ -1,10 +1,9 @@
 """Fixtures for tests in the lab's kernel: `python -m interop.kernel -- pytest tests/kernel`.
 
-Everything a test writes stays below lab/tests/: logs, captures, the story.
+Everything a test writes stays in the run's directory below lab/: logs, captures, the story.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _directory(name: str) -> Path:
-    directory = kernel.ARTEFACTS / "tests" / re.sub(r"[^\w.-]+", "-", name)
-    shutil.rmtree(directory, ignore_errors=True)
+    directory = kernel.artefacts() / re.sub(r"[^\w.-]+", "-", name)
     directory.mkdir(parents=True)
     return directory
 
