@@ -1,0 +1,168 @@
+"""What peers that have proved nothing can make the gateway do, and how much of it."""
+
+from dataclasses import replace
+
+from ikev1.core.effects import ComputeDh, Path
+from ikev1.core.limits import COMPLAINTS, TokenBucket
+from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm
+from ikev1.wire.message import build_message
+from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from tests.support.ike_dialin import GATEWAY, Dialin, agree
+from tests.support.ike_host import IkeHost, settings
+from tests.support.ike_offers import ike_offer, ike_transform
+
+FAST = only(
+    IPHONE, Phase1Offer(EncryptionAlgorithm.AES_CBC, 256, HashAlgorithm.SHA1, Group.ECP_256)
+)
+
+
+def first_message(number: int, group: int = Group.ECP_256) -> bytes:
+    cookies = number.to_bytes(8) + bytes(8)
+    return build_message(
+        cookies, ExchangeType.IDENTITY_PROTECTION, 0, [ike_offer(ike_transform(group=group))]
+    )
+
+
+def source(number: int) -> Path:
+    """Somebody at an address of his own."""
+    return Path(GATEWAY, 500, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 500)
+
+
+def flood(host: IkeHost, numbers: range) -> int:
+    """First messages from as many forged addresses; returns how many were answered."""
+    return sum(len(host.receive(first_message(n), source(n))) for n in numbers)
+
+
+def until_message_3(client: Dialin) -> None:
+    (first,) = client.note(client.initiator.start(client.host.now))
+    (third,) = client.take(client.give(first)[0], floated=False)
+    client.give(third)
+
+
+# --- half-open SAs -------------------------------------------------------------------------------
+
+
+def test_a_full_table_drops_the_oldest() -> None:
+    host = IkeHost(settings(half_open_limit=10))
+    assert flood(host, range(1, 26)) == 25
+    assert host.engine.half_open == 10
+    assert host.drops() == ["half-open-limit"] * 15
+    # The oldest are gone: their message 1 would begin anew. The youngest are known.
+    host.receive(first_message(25), source(25))
+    assert host.engine.half_open == 10
+    assert len(host.drops()) == 15
+    host.advance(31.0)
+    assert host.engine.half_open == 0
+    assert host.engine._context.ike_sas == {}
+
+
+def test_a_client_that_has_answered_stays_in_a_full_table() -> None:
+    """It has received message 2 and so does exist, which forged addresses do not."""
+    host = IkeHost(settings(half_open_limit=10))
+    client = Dialin(host, FAST)
+    (first,) = client.note(client.initiator.start(0.0))
+    (third,) = client.take(client.give(first)[0], floated=False)
+    answers = client.give(third)
+    flood(host, range(1, 100))
+    (fifth,) = client.take(answers[0], floated=False)
+    client.run([fifth])
+    client.quick_mode()
+    assert agree(client.sas[-1], client.child())
+
+
+def test_a_client_whose_dh_is_under_way_stays_too() -> None:
+    host = IkeHost(settings(half_open_limit=10), hold=(ComputeDh,))
+    client = Dialin(host, FAST)
+    until_message_3(client)
+    flood(host, range(1, 100))
+    ((path, _),) = host.answer()
+    assert path == client.path(floated=False)
+
+
+def test_where_all_have_answered_the_oldest_goes() -> None:
+    host = IkeHost(settings(half_open_limit=3))
+    clients = [Dialin(host, FAST, inner=f"198.51.100.{n}", seed=str(n)) for n in range(1, 5)]
+    for client in clients:
+        until_message_3(client)
+    assert host.engine.half_open == 3
+    keys = [cookies[:8] for cookies in host.engine._context.ike_sas]
+    assert keys == [client.initiator.cookies[:8] for client in clients[1:]]
+
+
+def test_one_address_gets_its_share_and_no_more() -> None:
+    host = IkeHost(settings(half_open_per_address=5))
+    nat = replace(source(1), remote_port=1024)
+    for number in range(1, 9):
+        host.receive(first_message(number), replace(nat, remote_port=1024 + number))
+    assert host.engine.half_open == 5
+    assert host.drops() == ["half-open-limit-of-address"] * 3
+    # Others are served, and it is served again when its own have come to an end.
+    assert flood(host, range(20, 23)) == 3
+    host.advance(30.0)
+    assert len(host.receive(first_message(9), nat)) == 1
+
+
+def test_an_established_sa_is_not_half_open_any_more() -> None:
+    host = IkeHost(settings(half_open_per_address=2))
+    for number in range(6):
+        Dialin.behind_nat(
+            host, FAST, inner=f"192.168.1.{number}", ports=(number, 100 + number), seed=str(number)
+        ).connect()
+    assert len(host.engine.clients) == 6
+    assert host.drops() == []
+
+
+def test_a_refused_first_message_takes_no_place() -> None:
+    host = IkeHost(settings(half_open_limit=2, half_open_per_address=1))
+    for number in range(1, 20):
+        host.receive(first_message(number, group=Group.MODP_768), source(1))
+    assert host.engine.half_open == 0
+    assert host.engine.next_deadline() is None
+    assert "half-open-limit" not in host.drops()
+
+
+# --- complaints ----------------------------------------------------------------------------------
+
+
+def test_refusals_are_answered_and_told_so_often_and_no_more() -> None:
+    host = IkeHost(now=1000.0)
+    rate, burst = COMPLAINTS
+    sent = sum(
+        len(host.receive(first_message(n, group=Group.MODP_768), source(n))) for n in range(1, 201)
+    )
+    assert sent == len(host.refusals()) == burst
+    assert host.drops() == ["refused-without-a-word"] * (200 - int(burst))
+    host.now += 1.0
+    for n in range(201, 301):
+        host.receive(first_message(n, group=Group.MODP_768), source(n))
+    assert len(host.refusals()) == burst + rate
+
+
+def test_those_that_fall_silent_do_not_fill_the_log_either() -> None:
+    host = IkeHost(settings(half_open_limit=500))
+    flood(host, range(1, 301))
+    host.advance(30.0)
+    assert len(host.refusals()) == COMPLAINTS[1]
+    assert host.engine.half_open == 0
+
+
+def test_nor_do_wrong_keys() -> None:
+    host = IkeHost()
+    for number in range(80):
+        inner = f"198.51.100.{number}"
+        Dialin(host, FAST, psk=b"wrong", inner=inner, seed=str(number)).main_mode()
+    assert len(host.refusals()) == COMPLAINTS[1]
+
+
+def test_a_flood_of_refusals_does_not_keep_a_good_client_out() -> None:
+    host = IkeHost()
+    for n in range(1, 201):
+        host.receive(first_message(n, group=Group.MODP_768), source(n))
+    assert Dialin(host, FAST).connect().sas
+
+
+def test_token_bucket() -> None:
+    bucket = TokenBucket(rate=2.0, burst=3.0)
+    assert [bucket.take(10.0) for _ in range(5)] == [True, True, True, False, False]
+    assert [bucket.take(10.4), bucket.take(10.5), bucket.take(10.5)] == [False, True, False]
+    assert [bucket.take(1000.0) for _ in range(5)] == [True, True, True, False, False]
