@@ -105,12 +105,10 @@ class Session:
         action = TABLE.get((self.state, attributes.message_type))
         if attributes.fault is not None and attributes.message_type is not MessageType.CDN:
             fault = attributes.fault
-            self.end(
-                fault.reason, now, CdnResult.GENERAL_ERROR, GeneralError(fault.error), fault.reason
-            )
+            self.end(fault.reason, now, CdnResult.GENERAL_ERROR, GeneralError(fault.error))
         elif action is None:
             cause = f"{attributes.message_type} in state {self.state.value}"
-            self.end(cause, now, CdnResult.GENERAL_ERROR, GeneralError.INVALID_SESSION, cause)
+            self.end(cause, now, CdnResult.GENERAL_ERROR, GeneralError.INVALID_SESSION)
         else:
             action(self, attributes)
 
@@ -194,16 +192,18 @@ class Session:
         now: float,
         result: CdnResult = CdnResult.ADMINISTRATIVE,
         error: GeneralError = GeneralError.NONE,
-        message: str = "",
+        message: str | None = None,
     ) -> None:
-        """End the call at once: Terminate-Request, CDN, and everything released."""
+        """End the call at once: Terminate-Request, CDN, and everything released.
+
+        The peer is told ``message``, by default the cause.
+        """
         if self.state is SessionState.ENDED:
             return
         self._now = now
         self.link.abort(now)
-        self.tunnel.send(
-            self.peer_session_id, cdn(self.session_id, result, error, message or cause), now
-        )
+        text = cause if message is None else message
+        self.tunnel.send(self.peer_session_id, cdn(self.session_id, result, error, text), now)
         self._end(cause)
 
     def end_with_tunnel(self, cause: str, now: float, *, reachable: bool) -> None:
@@ -247,7 +247,8 @@ class Session:
             case NetworkUp():
                 self._network_up(event)
             case Finished():
-                self.end(event.cause, self._now, self._end_result)
+                # The cause may tell an unknown user from a wrong password: not the peer's business.
+                self.end(event.cause, self._now, self._end_result, message="")
 
     def _send_frame(self, octets: bytes) -> None:
         if self.attached:

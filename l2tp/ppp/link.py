@@ -313,10 +313,11 @@ class Link:
     # Network layer.
 
     def _receive_network(self, protocol: Protocol, information: bytes, now: float) -> None:
-        if protocol is Protocol.IPCP and self._ipcp is not None:
+        ipcp = self._ipcp
+        if protocol is Protocol.IPCP and ipcp is not None:
             self._ipcp_heard = True
-            self._ipcp.receive(information, now)
-            if self._ipcp.hung_up:
+            ipcp.receive(information, now)
+            if ipcp.hung_up:
                 self.close("peer closed IPCP", now)
         elif protocol is not Protocol.IP:
             self.lcp.reject_protocol(protocol, information)

@@ -15,7 +15,6 @@ from construct import Construct, ConstructError, SizeofError
 from l2tp.errors import ProtocolError
 
 _U16 = struct.Struct(">H")
-_U32 = struct.Struct(">I")
 
 
 class Cursor:
@@ -68,11 +67,6 @@ class Cursor:
     def u16(self, what: str) -> int:
         """Read two octets, network order."""
         value: int = _U16.unpack(self.take(2, what))[0]
-        return value
-
-    def u32(self, what: str) -> int:
-        """Read four octets, network order."""
-        value: int = _U32.unpack(self.take(4, what))[0]
         return value
 
 

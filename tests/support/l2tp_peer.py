@@ -8,12 +8,23 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from l2tp.core.effects import Effect, Peer, Send
+from l2tp.core.effects import (
+    Authenticate,
+    DataPathOpened,
+    Effect,
+    OpenDataPath,
+    Peer,
+    Send,
+    SendFrame,
+)
 from l2tp.core.lns import Lns
+from l2tp.ppp.auth import AuthAccepted
 from tests.support.l2tp_client import (
+    CHAP,
     ICCN,
     ICRP,
     ICRQ,
+    LCP,
     SCCCN,
     SCCRP,
     SCCRQ,
@@ -159,11 +170,79 @@ class RawPeer:
         self.send_type(ICCN, self.lns_session, avp(24, bytes(4)) + avp(19, bytes(4)) + iccn)
 
 
+def tunnel_response(kind: int, secret: bytes, challenge: bytes) -> bytes:
+    """Answer to a Challenge AVP, RFC 2661 section 5.1.1."""
+    return hashlib.md5(bytes((kind,)) + secret + challenge, usedforsecurity=False).digest()
+
+
 def make_lns(seed: int = 1, **settings: Any) -> Lns:
     """An LNS with seeded randomness."""
     return Lns(make_settings(**settings), random.Random(seed).randbytes)
 
 
-def tunnel_response(kind: int, secret: bytes, challenge: bytes) -> bytes:
-    """Answer to a Challenge AVP, RFC 2661 section 5.1.1."""
-    return hashlib.md5(bytes((kind,)) + secret + challenge, usedforsecurity=False).digest()
+class Caller(RawPeer):
+    """A client with an established call; PPP is up to the test."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(make_lns(**settings))
+        self.connect()
+        self.call()
+
+    def sent_packets(self) -> list[tuple[int, int, int, bytes]]:
+        """Protocol, code, identifier and data of the frames of the latest call."""
+        packets = []
+        for datagram in self.frames:
+            protocol, code, identifier, length = struct.unpack(">HBBH", datagram[8:14])
+            packets.append((protocol, code, identifier, datagram[14 : 10 + length]))
+        return packets
+
+    def open_lcp(self) -> bytes:
+        """Bring LCP up; returns the identifier and challenge of the CHAP Challenge."""
+        self.send_frame(LCP, 1, 1, b"")
+        request = next(packet for packet in self.sent_packets() if packet[1] == 1)
+        self.send_frame(LCP, 2, request[2], request[3])
+        ((protocol, code, identifier, body),) = self.sent_packets()
+        assert (protocol, code) == (CHAP, 1)
+        return bytes((identifier,)) + body[1:17]
+
+    def respond(self, identifier: int, fill: int = 0) -> list[Effect]:
+        """Send an MS-CHAPv2 Response; returns the logins to be checked."""
+        body = bytes((49,)) + bytes((fill,)) * 48 + b"\0alice"
+        self.send_frame(CHAP, 2, identifier, body)
+        return self.of_type(Authenticate)
+
+    def log_in(self) -> None:
+        """Be accepted as alice."""
+        challenge = self.open_lcp()
+        (login,) = self.respond(challenge[0])
+        assert isinstance(login, Authenticate)
+        self.carry_out(self.lns.complete(login.ticket, AuthAccepted("alice"), self.now))
+
+
+class OnPath(Caller):
+    """A client whose data path is open; its frames go through that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_in()
+        (opening,) = self.of_type(OpenDataPath)
+        assert isinstance(opening, OpenDataPath)
+        self.carry_out(self.lns.complete(opening.ticket, DataPathOpened(), self.now))
+
+    def send_frame(self, protocol: int, code: int, identifier: int, body: bytes) -> None:
+        packet = bytes((code, identifier)) + (4 + len(body)).to_bytes(2) + body
+        frame = protocol.to_bytes(2) + packet
+        self.carry_out(self.lns.frame_received(self.lns_session, frame, self.now))
+
+    def frames_sent(self) -> list[tuple[int, int]]:
+        """Protocol and code of what was sent through the data path."""
+        return [
+            (int.from_bytes(event.frame[:2]), event.frame[2])
+            for event in self.events
+            if isinstance(event, SendFrame)
+        ]
+
+    def requests(self) -> list[bytes]:
+        """IPCP Configure-Requests among what was sent."""
+        frames = [event.frame for event in self.events if isinstance(event, SendFrame)]
+        return [frame for frame in frames if frame[:3] == b"\x80\x21\x01"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from l2tp.core.effects import (
     AuthFailed,
     DataPathOpened,
     Dropped,
-    Effect,
     OpenDataPath,
     SessionDown,
     TunnelDown,
@@ -41,6 +39,7 @@ from tests.support.l2tp_client import (
     write_options,
 )
 from tests.support.l2tp_peer import (
+    Caller,
     RawPeer,
     make_lns,
     message_type,
@@ -50,45 +49,6 @@ from tests.support.l2tp_peer import (
 )
 
 EAP = 0xC227
-
-
-class Caller(RawPeer):
-    """A client with an established call; PPP is up to the test."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(make_lns(**settings))
-        self.connect()
-        self.call()
-
-    def sent_packets(self) -> list[tuple[int, int, int, bytes]]:
-        """Protocol, code, identifier and data of the frames of the latest call."""
-        packets = []
-        for datagram in self.frames:
-            protocol, code, identifier, length = struct.unpack(">HBBH", datagram[8:14])
-            packets.append((protocol, code, identifier, datagram[14 : 10 + length]))
-        return packets
-
-    def open_lcp(self) -> bytes:
-        """Bring LCP up; returns the identifier and challenge of the CHAP Challenge."""
-        self.send_frame(LCP, 1, 1, b"")
-        request = next(packet for packet in self.sent_packets() if packet[1] == 1)
-        self.send_frame(LCP, 2, request[2], request[3])
-        ((protocol, code, identifier, body),) = self.sent_packets()
-        assert (protocol, code) == (CHAP, 1)
-        return bytes((identifier,)) + body[1:17]
-
-    def respond(self, identifier: int, fill: int = 0) -> list[Effect]:
-        """Send an MS-CHAPv2 Response; returns the logins to be checked."""
-        body = bytes((49,)) + bytes((fill,)) * 48 + b"\0alice"
-        self.send_frame(CHAP, 2, identifier, body)
-        return self.of_type(Authenticate)
-
-    def log_in(self) -> None:
-        """Be accepted as alice."""
-        challenge = self.open_lcp()
-        (login,) = self.respond(challenge[0])
-        assert isinstance(login, Authenticate)
-        self.carry_out(self.lns.complete(login.ticket, AuthAccepted("alice"), self.now))
 
 
 # L2TP.

@@ -190,3 +190,8 @@ def test_a_missing_avp_is_named() -> None:
     attributes = read_attributes(build_avps((HELLO,)))
     with pytest.raises(ProtocolError, match="HELLO without ASSIGNED_TUNNEL_ID AVP"):
         attributes.require(AvpType.ASSIGNED_TUNNEL_ID)
+
+
+@pytest.mark.parametrize("value", [ResultCode(3), ResultCode(2, 6), ResultCode(2, 6, "bye")])
+def test_result_codes_round_trip(value: ResultCode) -> None:
+    assert decode_value(make_avp(AvpType.RESULT_CODE, value)) == value
