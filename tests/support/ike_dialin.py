@@ -147,11 +147,11 @@ class Dialin:
         """A client with a private address, whose NAT gives it other ports."""
         return cls(host, profile, psk, inner, NAT, ports, seed=seed)
 
-    def again(self, seed: str) -> Self:
+    def again(self, seed: str, profile: Profile | None = None) -> Self:
         """The same client with a new Phase 1, over the same NAT mapping."""
         return type(self)(
             self.host,
-            self.profile,
+            profile or self.profile,
             self.psk,
             self.inner,
             self.nat,
