@@ -111,7 +111,7 @@ def data_message(frame: bytes, tunnel: int = TUNNEL, session: int = SESSION) -> 
 
 
 def interfaces(namespace: Namespace) -> list[str]:
-    lines = namespace.ip("-o link show").splitlines()
+    lines = namespace.show("link show").splitlines()
     return [line.split(": ")[1].split("@")[0] for line in lines]
 
 
@@ -189,10 +189,10 @@ def test_interface_has_the_addresses_and_the_mtu(net: Lab) -> None:
         async with side(net.gateway) as gateway:
             path = await gateway.session()
             await gateway.configure(path, INNER_GATEWAY, INNER_CLIENT)
-            link = net.gateway.ip(f"-o link show {path.interface}")
+            link = net.gateway.show(f"link show {path.interface}")
             assert f"mtu {MRU}" in link
             assert "UP" in link
-            address = net.gateway.ip(f"-o address show {path.interface}")
+            address = net.gateway.show(f"address show {path.interface}")
             assert f"inet {INNER_GATEWAY} peer {INNER_CLIENT}/32" in address
             await path.close()
 
@@ -420,7 +420,7 @@ def test_proxy_arp_makes_the_client_a_neighbour_of_the_office(net: Lab) -> None:
                 office.sendto(b"hello guest", (guest, 5000))
                 assert peer.recv(1500).endswith(b"hello guest")
                 await path.close()
-            assert net.gateway.ip("neigh show proxy") == ""
+            assert net.gateway.show("neigh show proxy") == ""
 
     run(scenario())
 
@@ -454,14 +454,15 @@ def test_killed_process_leaves_no_interface_and_the_next_removes_proxy_arp(net: 
     assert process.stdout is not None
     with process:
         interface = process.stdout.readline().strip()
-        assert interface in interfaces(net.gateway)
+        present = interfaces(net.gateway)
         process.send_signal(signal.SIGKILL)
+    assert interface in present
     assert nothing_is_left(net.gateway)
-    assert "192.0.2.100" in net.gateway.ip("neigh show proxy")
+    assert "192.0.2.100" in net.gateway.show("neigh show proxy")
 
     async def scenario() -> None:
         async with side(net.gateway):
-            proxies = net.gateway.ip("neigh show proxy")
+            proxies = net.gateway.show("neigh show proxy")
             assert "192.0.2.100" not in proxies
             assert "192.0.2.200" in proxies
 

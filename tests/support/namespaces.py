@@ -28,8 +28,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 
 
-def run(command: str) -> str:
-    return subprocess.run(command.split(), check=True, capture_output=True, text=True).stdout
+def ip(*commands: str, namespace: str | None = None) -> None:
+    """Give iproute2 several commands in one process: starting one is dear in an embedded kernel."""
+    where = ["-netns", namespace] if namespace else []
+    batch = "\n".join(commands)
+    subprocess.run(["ip", *where, "-batch", "-"], input=batch, check=True, text=True)
 
 
 def _enter(descriptor: int) -> None:
@@ -40,15 +43,18 @@ def _enter(descriptor: int) -> None:
 class Namespace:
     """A network namespace; what is made inside `with namespace:` belongs to it."""
 
-    def __init__(self, role: str) -> None:
-        self.name = f"{role}-{os.getpid()}-{next(_numbers)}"
-        run(f"ip netns add {self.name}")
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._descriptor = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
         self._outside: list[int] = []
-        self.ip("link set lo up")
 
-    def ip(self, arguments: str) -> str:
-        return run(f"ip -netns {self.name} {arguments}")
+    def ip(self, *commands: str) -> None:
+        ip(*commands, namespace=self.name)
+
+    def show(self, what: str) -> str:
+        """The answer of iproute2, one line for each object."""
+        command = ["ip", "-netns", self.name, "-oneline", *what.split()]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def udp(self, port: int, address: str = "0.0.0.0") -> socket.socket:
         with self:
@@ -76,9 +82,8 @@ class Namespace:
         _enter(outside)
         os.close(outside)
 
-    def remove(self) -> None:
+    def close(self) -> None:
         os.close(self._descriptor)
-        run(f"ip netns delete {self.name}")
 
 
 @dataclass
@@ -89,16 +94,23 @@ class Lab:
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    gateway, client = Namespace("gateway"), Namespace("client")
+    number = f"{os.getpid()}-{next(_numbers)}"
+    names = f"gateway-{number}", f"client-{number}"
+    ip(*(f"netns add {name}" for name in names))
     try:
-        gateway.ip(f"link add {INTERFACE} type veth peer name {INTERFACE} netns {client.name}")
-        for namespace, address in ((gateway, GATEWAY), (client, CLIENT)):
-            namespace.ip(f"address add {address}/24 dev {INTERFACE}")
-            namespace.ip(f"link set {INTERFACE} up")
-        yield Lab(gateway, client)
+        ip(f"link add {INTERFACE} netns {names[0]} type veth peer {INTERFACE} netns {names[1]}")
+        made = Lab(*map(Namespace, names))
+        for namespace, address in ((made.gateway, GATEWAY), (made.client, CLIENT)):
+            namespace.ip(
+                "link set lo up",
+                f"address add {address}/24 dev {INTERFACE}",
+                f"link set {INTERFACE} up",
+            )
+        yield made
+        made.gateway.close()
+        made.client.close()
     finally:
-        gateway.remove()
-        client.remove()
+        ip(*(f"netns delete {name}" for name in names))
 
 
 @dataclass(frozen=True)
