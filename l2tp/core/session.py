@@ -215,8 +215,6 @@ class Session:
 
     def _end(self, cause: str) -> None:
         """Release everything; the link says nothing more."""
-        if self.state is SessionState.ENDED:
-            return
         self.state = SessionState.ENDED
         if self.attached:
             self._shared.emit(CloseDataPath(self.session_id))

@@ -203,8 +203,6 @@ class Link:
             return
         self._terminate(cause)
         self.lcp.close(now)
-        if self.lcp.state in (State.INITIAL, State.STARTING, State.CLOSED, State.STOPPED):
-            self._finish(cause)
 
     def abort(self, now: float) -> None:
         """Terminate without waiting: one Terminate-Request at most, and no ``Finished``."""
@@ -216,8 +214,6 @@ class Link:
 
     def deadline(self) -> float | None:
         """When ``advance`` wants to run next."""
-        if self.phase is Phase.DEAD:
-            return None
         due = (
             self.lcp.deadline,
             self._authenticator.deadline if self._authenticator else None,

@@ -192,6 +192,41 @@ def test_every_event_in_every_state(state: State, event: Event) -> None:
     assert (bench.ipcp.deadline is not None) == (target in TIMED)
 
 
+@pytest.mark.parametrize(
+    ("code", "event"),
+    [
+        (Code.CONFIGURE_ACK, Event.ACK),
+        (Code.CONFIGURE_NAK, Event.NAK),
+        (Code.CONFIGURE_REJECT, Event.NAK),
+    ],
+)
+@pytest.mark.parametrize("state", State)
+def test_answers_in_every_state(state: State, code: Code, event: Event) -> None:
+    """An answer counts once: where it came already, a further one is a copy."""
+    bench = Bench()
+    WAYS[state](bench)
+    requests = [packet for packet in bench.sent if packet.code == Code.CONFIGURE_REQUEST]
+    latest = requests[-1] if requests else ControlPacket(1, 1, GOOD)
+    bench.codes()
+    bench.receive(code, latest.identifier, latest.data)
+    answered = state in (State.ACK_RCVD, State.OPENED)
+    actions, target = ((), state) if answered else TABLE.get((state, event), ((), state))
+    assert bench.ipcp.state is target
+    assert bench.codes() == [sent for action in actions for sent in SENDS.get(action, ())]
+
+
+def test_a_peer_that_asks_for_no_address_is_told_until_it_is_given_up() -> None:
+    """What it did not ask for cannot be rejected."""
+    bench = Bench()
+    start(bench)
+    for identifier in range(1, 100):
+        bench.receive(Code.CONFIGURE_REQUEST, identifier, b"")
+    codes = bench.codes()
+    assert codes.count(Code.CONFIGURE_NAK) == fsm.MAX_REQUESTS
+    assert Code.CONFIGURE_REJECT not in codes
+    assert codes[-1] == Code.TERMINATE_REQUEST
+
+
 def test_a_request_is_repeated_unchanged_and_then_given_up() -> None:
     bench = Bench()
     start(bench)

@@ -7,12 +7,16 @@ import pytest
 from l2tp.core.effects import (
     Authenticate,
     AuthFailed,
+    CloseDataPath,
+    DataPathOpened,
+    OpenDataPath,
+    SendFrame,
     SessionDown,
 )
-from l2tp.ppp.auth import AuthRejected
+from l2tp.ppp.auth import AuthAccepted, AuthRejected
 from l2tp.ppp.settings import AuthProtocol
 from tests.support.l2tp_client import CDN, CHAP, IPCP, LCP, PAP, write_options
-from tests.support.l2tp_peer import Caller, OnPath
+from tests.support.l2tp_peer import Caller, OnPath, u16
 
 
 def causes(caller: Caller) -> list[str]:
@@ -134,6 +138,32 @@ def test_ends_of_a_link_that_was_authenticated(
     if not causes(client):
         client.advance(20)
     assert causes(client) == [cause]
+
+
+def test_a_login_that_is_answered_after_the_call_has_ended() -> None:
+    caller = Caller()
+    (login,) = caller.respond(caller.open_lcp()[0])
+    assert isinstance(login, Authenticate)
+    caller.send_type(CDN, caller.lns_session, u16(14, 88) + u16(1, 3))
+    assert causes(caller) == ["peer sent CDN ADMINISTRATIVE"]
+    effects = caller.lns.complete(login.ticket, AuthAccepted("alice"), caller.now)
+    assert effects == []
+    assert caller.lns._settings.pool.leases() == {}
+
+
+def test_frames_that_waited_for_the_path_may_end_the_link() -> None:
+    caller = Caller()
+    caller.log_in()
+    (opening,) = caller.of_type(OpenDataPath)
+    assert isinstance(opening, OpenDataPath)
+    caller.send_frame(LCP, 5, 1, b"")
+    caller.send_frame(LCP, 9, 2, bytes(4))
+    assert caller.events == []
+    caller.carry_out(caller.lns.complete(opening.ticket, DataPathOpened(), caller.now))
+    assert causes(caller) == ["peer hung up"]
+    sent = [event.frame[:3] for event in caller.events if isinstance(event, SendFrame)]
+    assert sent == [b"\x80\x21\x01", b"\xc0\x21\x06"]
+    assert isinstance(caller.events[2], CloseDataPath)
 
 
 def test_a_peer_without_ipcp() -> None:
