@@ -21,6 +21,7 @@ _REMEDIES: dict[tuple[str, int], str] = {
     ("allocate_spi", errno.ENOENT): "every SPI of the range is in use",
     ("add_policy", errno.EEXIST): "a policy with this selector, direction and mark exists; is"
     " another IKE daemon running, or was one killed?",
+    ("report_packet_info", errno.ENOPROTOOPT): "SO_RCVMARK needs Linux 5.19",
     ("delete_policy", errno.ENOENT): "the policy is gone: another program removed it",
 }
 

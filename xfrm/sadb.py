@@ -207,7 +207,9 @@ class Sadb:
 
         Raises KernelError.
         """
-        sas = [state.sa for state in await self.list_sas() if ours(state.sa)]
+        # A larval SA without an SPI cannot be named; it expires after xfrm_acq_expires.
+        states = await self.list_sas()
+        sas = [state.sa for state in states if ours(state.sa) and state.sa.spi]
         policies = [policy for policy in await self.list_policies() if ours(policy)]
         # SAs first: until its policy goes too, traffic without an SA is dropped.
         await self.remove([*sas, *policies])

@@ -12,7 +12,10 @@ _REMEDIES = {
     " Red Hat's systems have it in the package kernel-modules-extra",
     ("PPPoL2TP tunnel", errno.EEXIST): "the kernel has a tunnel with this ID; tunnel IDs are unique"
     " in a network namespace",
+    ("PPPoL2TP tunnel", errno.EADDRINUSE): "before Linux 6.10 the kernel mixes up tunnels with the"
+    " same addresses and ports: close the older one",
     ("PPPoL2TP session", errno.EEXIST): "the tunnel has a session with this ID",
+    ("set options", errno.ENOPROTOOPT): "SO_RCVMARK needs Linux 5.19",
     ("bind", errno.EADDRINUSE): "another program, such as xl2tpd, uses this UDP port",
     ("bind", errno.EADDRNOTAVAIL): "no interface has this address",
     ("find interface", errno.ENODEV): "no interface has this name",
@@ -36,3 +39,15 @@ class DataPathError(Exception):
         name = errno.errorcode.get(error_number, str(error_number))
         text = f"{operation} {what}: {name}, {os.strerror(error_number)}"
         super().__init__(f"{text}; {self.remedy}" if self.remedy else text)
+
+
+class SharedFlowError(DataPathError):
+    """Another tunnel, `tunnel_id`, has the same addresses and UDP ports at both ends.
+
+    Either the client has dialled in anew and its old tunnel is still there, or two clients behind
+    one NAT use the same L2TP port.
+    """
+
+    def __init__(self, what: str, tunnel_id: int) -> None:
+        super().__init__(errno.EADDRINUSE, "PPPoL2TP tunnel", what)
+        self.tunnel_id = tunnel_id

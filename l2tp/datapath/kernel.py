@@ -5,17 +5,28 @@ sessions and interfaces with their addresses and routes. Proxy ARP entries alone
 `KernelDataPaths.open`.
 """
 
+import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from l2tp.datapath import Counters, LinkSettings
-from l2tp.datapath.errors import DataPathError
+from l2tp.datapath.errors import DataPathError, SharedFlowError
 from l2tp.datapath.interface import Interfaces, ProxyArp
 from l2tp.datapath.ppp_unit import FIRST_LINK_PROTOCOL, Channel, Unit
 from l2tp.datapath.pppol2tp import PppoL2tpSocket
 from l2tp.datapath.udp import Address, Datagram, L2tpSocket
+
+TUNNELS_BY_ID = (6, 10)
+"""Linux release from which on a data message finds its tunnel by ID. Before, it finds it by UDP
+socket, so of two tunnels with the same addresses and ports only one gets anything."""
+
+
+def finds_tunnels_by_id(release: str) -> bool:
+    """Tell whether a kernel with this release (uname -r) keeps such tunnels apart."""
+    major, minor = release.split(".")[:2]
+    return (int(major), int(minor.split("-")[0])) >= TUNNELS_BY_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,7 @@ class KernelDataPaths:
         self._on_datagram = on_datagram
         self._interfaces = Interfaces()
         self._tunnels: dict[int, KernelTunnel] = {}
+        self._flows_are_shared = finds_tunnels_by_id(platform.release())
 
     async def open(self) -> None:
         """Get ready, and remove the proxy ARP entries of an earlier run that was killed."""
@@ -158,9 +170,11 @@ class KernelDataPaths:
 
         `mru` is the largest PPP packet the peer may send. The frames of the session come to
         `on_frame` until IP packets pass by themselves. Raises DataPathError; nothing is left then.
+        Raises SharedFlowError where the kernel would mix this tunnel up with another.
         """
         tunnel = self._tunnels.get(ends.tunnel_id)
         if tunnel is None:
+            self._refuse_shared_flow(ends)
             tunnel = self._tunnels[ends.tunnel_id] = KernelTunnel(ends, self._on_datagram)
         with ExitStack() as undo:
             tunnel.sessions += 1
@@ -173,6 +187,13 @@ class KernelDataPaths:
             undo.pop_all()
         release = partial(self._release, tunnel)
         return KernelDataPath(session, channel, mru, self._interfaces, on_frame, release)
+
+    def _refuse_shared_flow(self, ends: TunnelEnds) -> None:
+        if self._flows_are_shared:
+            return
+        for other in self._tunnels.values():
+            if (other.ends.local, other.ends.peer) == (ends.local, ends.peer):
+                raise SharedFlowError(str(ends.tunnel_id), other.ends.tunnel_id)
 
     def _release(self, tunnel: KernelTunnel) -> None:
         tunnel.sessions -= 1

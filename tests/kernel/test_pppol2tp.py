@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import platform
 import select
 import signal
 import socket
@@ -17,8 +18,13 @@ from typing import Any
 import pytest
 
 from l2tp.datapath import LinkSettings
-from l2tp.datapath.errors import DataPathError
-from l2tp.datapath.kernel import KernelDataPath, KernelDataPaths, TunnelEnds
+from l2tp.datapath.errors import DataPathError, SharedFlowError
+from l2tp.datapath.kernel import (
+    KernelDataPath,
+    KernelDataPaths,
+    TunnelEnds,
+    finds_tunnels_by_id,
+)
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram, L2tpSocket
 from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Namespace, lab
 from xfrm.algorithms import encryption, integrity
@@ -358,6 +364,32 @@ def test_sessions_share_their_tunnel_until_the_last_is_closed(net: Lab) -> None:
                 )
             await second.close()
         assert nothing_is_left(net.gateway)
+
+    run(scenario())
+
+
+def test_tunnels_with_the_same_ports_never_take_each_others_data(net: Lab) -> None:
+    second = replace(ENDS, tunnel_id=TUNNEL + 1, peer_tunnel_id=PEER_TUNNEL + 1)
+
+    async def scenario() -> None:
+        async with side(net.gateway) as gateway, side(net.gateway) as other:
+            with net.client.udp(L2TP_PORT) as peer:
+                path = await gateway.session()
+                if finds_tunnels_by_id(platform.release()):
+                    other_path = await other.session(second)
+                    message = data_message(LCP_ECHO, TUNNEL + 1)
+                    peer.sendto(message, (GATEWAY, L2TP_PORT))
+                    assert await other.frame() == LCP_ECHO
+                    await other_path.close()
+                else:
+                    with pytest.raises(SharedFlowError) as refused:
+                        await gateway.session(second)
+                    assert refused.value.tunnel_id == TUNNEL
+                peer.sendto(data_message(LCP_ECHO), (GATEWAY, L2TP_PORT))
+                assert await gateway.frame() == LCP_ECHO
+                await path.close()
+                path = await gateway.session(second)
+                await path.close()
 
     run(scenario())
 

@@ -712,6 +712,26 @@ def test_purge_removes_ours_alone(net: Lab) -> None:
     run(scenario())
 
 
+def test_requests_go_on_while_a_dump_is_read(net: Lab) -> None:
+    many = [path(number).inbound_policy() for number in range(1, 200)]
+
+    async def scenario() -> None:
+        async with sadb_in(net.gateway) as gateway:
+            for start in range(0, len(many), 30):
+                await gateway.apply([AddPolicy(policy) for policy in many[start : start + 30]])
+            # The first dump is under way when the policy is added; the second waits for it.
+            first, _, second = await asyncio.gather(
+                gateway.list_policies(),
+                gateway.add_policy(path(500).inbound_policy()),
+                gateway.list_policies(),
+            )
+            assert len(first) in (len(many), len(many) + 1)
+            assert len(second) == len(many) + 1
+            assert {policy.mark for policy in many} <= {policy.mark for policy in first}
+
+    run(scenario())
+
+
 def test_flush_removes_everything(net: Lab) -> None:
     async def scenario() -> None:
         async with sadb_in(net.gateway) as gateway:

@@ -6,6 +6,7 @@ import pytest
 
 from l2tp.datapath import ioctls
 from l2tp.datapath.errors import DataPathError
+from l2tp.datapath.kernel import finds_tunnels_by_id
 
 
 def test_ioctl_numbers_are_those_of_the_header_file() -> None:
@@ -38,3 +39,18 @@ def test_error_without_a_remedy() -> None:
     error = DataPathError(errno.EINVAL, "PPPIOCNEWUNIT", "/dev/ppp")
     assert error.remedy is None
     assert str(error) == "PPPIOCNEWUNIT /dev/ppp: EINVAL, Invalid argument"
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        ("6.1.176", False),
+        ("6.9.12-200.fc40.x86_64", False),
+        ("5.19-rc1", False),
+        ("6.10-rc1", True),
+        ("6.10.0", True),
+        ("7.0.1", True),
+    ],
+)
+def test_kernel_that_finds_tunnels_by_id(release: str, expected: bool) -> None:
+    assert finds_tunnels_by_id(release) is expected
