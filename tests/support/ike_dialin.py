@@ -11,7 +11,10 @@ from typing import Self, TypeVar
 from ikev1.core.effects import ChildSa, Path
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.natt import NON_ESP_MARKER
-from ikev1.wire.enums import ExchangeType
+from ikev1.crypto.cipher import encrypt
+from ikev1.crypto.keymat import hash_1
+from ikev1.wire.enums import ExchangeType, Flag, PayloadType
+from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
 from ikev1.wire.payloads import Payload
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import Effect, EspSas, Failed, Send
@@ -206,7 +209,31 @@ class Dialin:
         """A protected first message of an exchange, with HASH(1), of any payloads."""
         sa = self.ike_sa
         message, _ = sa.seal_hashed(exchange, message_id, values, sa.phase2_iv(message_id))
-        return Send(NON_ESP_MARKER + message if sa.path.encapsulated else message, self.floated)
+        return self._as_sent(message)
+
+    def protect_chain(self, kind: int, chain: bytes, message_id: int) -> Send:
+        """A protected Informational with HASH(1) of any octets, the first payload's of `kind`."""
+        sa = self.ike_sa
+        assert sa.choice is not None
+        assert sa.keys is not None
+        proof = hash_1(sa.hash, sa.keys.skeyid_a, message_id, chain)
+        head = bytes([kind, 0]) + (4 + len(proof)).to_bytes(2)
+        iv = sa.phase2_iv(message_id)
+        body = encrypt(sa.choice.encryption, sa.keys.cipher_key, iv, head + proof + chain).data
+        header = Header(
+            sa.initiator_cookie,
+            sa.responder_cookie,
+            PayloadType.HASH,
+            VERSION_1_0,
+            ExchangeType.INFORMATIONAL,
+            Flag.ENCRYPTION,
+            message_id,
+            HEADER_LENGTH + len(body),
+        )
+        return self._as_sent(build_header(header) + body)
+
+    def _as_sent(self, message: bytes) -> Send:
+        return Send(NON_ESP_MARKER + message if self.floated else message, self.floated)
 
     @property
     def floated(self) -> bool:
