@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from interop.netns import Host
 
 
+_SEQUENCE_NUMBERS = re.compile(r" anti-replay (esn )?context:.*?(?= sel |$)")
+"""What changes in an SA with each packet."""
+
+
 @dataclass(frozen=True, slots=True)
 class KernelSnapshot:
     """The network objects of one machine at one moment, each as a line of text."""
@@ -23,7 +27,8 @@ class KernelSnapshot:
 
 def _xfrm(host: Host, name: str, *listing: str) -> list[str]:
     entries = re.split(r"\n(?=\S)", host.run("ip", "xfrm", *listing).strip())
-    return [f"{name} {' '.join(entry.split())}" for entry in entries if entry]
+    lines = [f"{name} {' '.join(entry.split())}" for entry in entries if entry]
+    return [_SEQUENCE_NUMBERS.sub("", line) for line in lines]
 
 
 def take_snapshot(host: Host) -> KernelSnapshot:

@@ -1,0 +1,83 @@
+"""Bad networks, crashes, NATs that forget: the client connects, or stays connected."""
+
+from pathlib import Path
+
+import pytest
+
+from interop.scenarios.play import check_gone, dial_in, stop_gateway
+from interop.stage import Stage
+from interop.topology import OFFICE_ADDRESS, client_nat
+from interop.traffic import ping
+from interop.wait import until
+
+FORGET = 30.0
+"""Seconds until a NAT told to forget after one has done so."""
+
+
+@pytest.mark.parametrize("fault", ["lose-first-ike", "lose-second-esp", "double"])
+def test_dials_in_all_the_same(fault: str, artefacts: Path) -> None:
+    with Stage(client_nat(), artefacts, fault=fault) as stage:
+        client = stage.client(retransmit_timeout=0.5)
+        link = dial_in(stage, client)
+        stage.check_traffic(client, link.address)
+        (status,) = stage.ikev1d.clients()
+        assert status["state"] == "up"
+        client.hang_up()
+        if fault != "lose-first-ike":  # IKEv1 confirms no Delete, and the first one is lost
+            check_gone(stage)
+        stop_gateway(stage)
+        assert "ERROR" not in stage.ikev1d.log()
+
+
+def test_killed_and_started_again(artefacts: Path) -> None:
+    with Stage(client_nat(), artefacts) as stage:
+        client = stage.client(retransmit_timeout=0.5)
+        dial_in(stage, client)
+        stage.ikev1d.kill()
+        # SAs and policies outlive the process; everything else goes with it.
+        assert {line.split()[0] for line in stage.leftovers()} == {"sa", "policy"}
+
+        stage.ikev1d.start()
+        assert stage.leftovers() == []
+        assert "removed what an earlier run had left" in stage.ikev1d.log()
+
+        client.hang_up()
+        link = dial_in(stage, client)
+        stage.check_traffic(client, link.address)
+        client.hang_up()
+        check_gone(stage)
+        stop_gateway(stage)
+
+
+def test_follows_a_nat_that_rebinds(artefacts: Path) -> None:
+    with Stage(client_nat(), artefacts) as stage:
+        client = stage.client()
+        link = dial_in(stage, client)
+        (before,) = stage.ikev1d.clients()
+        nat = stage.lab["nat"]
+        # Before the NAT, so that no reply keeps the old mapping alive.
+        for name in ("nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"):
+            nat.set_sysctl(f"net/netfilter/{name}", "1")
+        nat.run("ip", "link", "set", "wan0", "down")
+        nat.run("ip", "link", "set", "wan0", "up")
+        nat.run("ip", "route", "replace", "default", "via", "203.0.113.1")
+
+        def moved() -> bool:
+            """Whether ESP comes from another port, and answers find their way to it."""
+            (now,) = stage.ikev1d.clients()
+            return now["peer_port"] != before["peer_port"] and ping(client.host, OFFICE_ADDRESS)
+
+        def rebound() -> bool:
+            ping(client.host, OFFICE_ADDRESS)
+            return moved()
+
+        until(rebound, "the gateway to follow the NAT", FORGET)
+        for name in ("nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"):
+            nat.set_sysctl(f"net/netfilter/{name}", "120")
+        (after,) = stage.ikev1d.clients()
+        assert after["client"] == before["client"]
+        assert after["session_id"] == before["session_id"]
+        stage.check_traffic(client, link.address)
+        client.hang_up()
+        check_gone(stage)
+        stop_gateway(stage)
