@@ -17,7 +17,7 @@ def client_statuses(
     engine: Responder, lns: LnsHost, traffic: Mapping[int, Traffic], now: float
 ) -> Iterator[ClientStatus]:
     """Every client, the oldest first; `traffic` is by mark, `now` on the engines' clock."""
-    tunnels = {tunnel.peer.mark: tunnel for tunnel in lns.engine.tunnels()}
+    tunnels = {tunnel.peer.mark: tunnel for tunnel in lns.engine.tunnels() if tunnel.is_live}
     sessions = {session.peer.mark: session for session in lns.engine.sessions()}
     for client in engine.clients:
         tunnel = tunnels.get(client.mark)
