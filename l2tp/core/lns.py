@@ -246,12 +246,9 @@ class Lns:
         self, message: ControlMessage, attributes: Attributes, peer: Peer, now: float
     ) -> None:
         peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID)
-        previous = self._find(peer, peer_tunnel_id)
-        if previous is not None:
-            previous.vanish("peer dialled anew", now)
-            self._settle(previous)
         try:
             self._check(attributes)
+            self._replace(peer, peer_tunnel_id, now)
             self._make_room(peer)
         except _RefusalError as refusal:
             self._refuse(refusal, attributes, peer)
@@ -262,6 +259,17 @@ class Lns:
         self._clients.setdefault(peer.mark, []).append(tunnel)
         tunnel.receive(message, peer, now)
         self._settle(tunnel)
+
+    def _replace(self, peer: Peer, peer_tunnel_id: int, now: float) -> None:
+        """Drop what a client that dials anew has forgotten.
+
+        No known client runs two tunnels over one UDP flow, and the kernel could not tell them
+        apart; so whoever begins another one over it has lost the first.
+        """
+        for tunnel in self._of_client(peer.mark):
+            if tunnel.peer == peer and (tunnel.is_live or tunnel.peer_tunnel_id == peer_tunnel_id):
+                tunnel.vanish("the client dialled anew", now)
+                self._settle(tunnel)
 
     def _check(self, attributes: Attributes) -> None:
         """What RFC 2661 section 6.1 asks of an SCCRQ, and what we ask."""

@@ -5,8 +5,9 @@ sessions and interfaces with their addresses and routes. Proxy ARP entries alone
 `KernelDataPaths.open`.
 """
 
+import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -69,8 +70,12 @@ class KernelTunnel:
             self._udp.fileno(), ends.tunnel_id, session_id, ends.peer_tunnel_id, peer_session_id
         )
 
+    def stop(self) -> None:
+        """Give no more datagrams to the callback."""
+        self._udp.stop()
+
     def close(self) -> None:
-        """Remove the tunnel and what is left of its sessions."""
+        """Remove the tunnel. After `stop` this may be done in another thread."""
         self._tunnel.close()
         self._udp.close()
 
@@ -85,13 +90,13 @@ class KernelDataPath:
         mru: int,
         interfaces: Interfaces,
         on_frame: Callable[[bytes], None],
-        on_close: Callable[[], None],
+        leave_tunnel: Callable[[], KernelTunnel | None],
     ) -> None:
         self._session = session
         self._mru = mru
         self._interfaces = interfaces
         self._on_frame = on_frame
-        self._on_close: Callable[[], None] | None = on_close
+        self._leave_tunnel: Callable[[], KernelTunnel | None] | None = leave_tunnel
         self._channel = channel
         self._unit: Unit | None = None
         self._proxy_arp: ProxyArp | None = None
@@ -124,17 +129,33 @@ class KernelDataPath:
         return self._session.counters()
 
     async def close(self) -> None:
-        """Remove the interface, the session and, with its last session, the tunnel."""
-        if self._on_close is None:
+        """Remove the interface, the session and, with its last session, the tunnel.
+
+        May be called twice.
+        """
+        if self._leave_tunnel is None:
             return
-        on_close, self._on_close = self._on_close, None
+        leave_tunnel, self._leave_tunnel = self._leave_tunnel, None
+        files: list[Unit | Channel | PppoL2tpSocket | KernelTunnel] = []
         if self._unit is not None:
-            self._unit.close()
-        self._channel.close()
-        self._session.close()
-        on_close()
+            self._unit.stop()
+            files.append(self._unit)
+        self._channel.stop()
+        files += [self._channel, self._session]
+        tunnel = leave_tunnel()
+        if tunnel is not None:
+            tunnel.stop()
+            files.append(tunnel)
+        # The kernel waits for every user of an interface to let go before it removes it: this is
+        # milliseconds, and not for the event loop.
+        await asyncio.to_thread(_close_all, files)
         if self._proxy_arp is not None:
             await self._interfaces.stop_proxy_arp(self._proxy_arp)
+
+
+def _close_all(files: Sequence[Unit | Channel | PppoL2tpSocket | KernelTunnel]) -> None:
+    for file in files:
+        file.close()
 
 
 class KernelDataPaths:
@@ -178,15 +199,15 @@ class KernelDataPaths:
             tunnel = self._tunnels[ends.tunnel_id] = KernelTunnel(ends, self._on_datagram)
         with ExitStack() as undo:
             tunnel.sessions += 1
-            undo.callback(self._release, tunnel)
+            undo.callback(self._give_up, tunnel)
             session = tunnel.session(session_id, peer_session_id)
             undo.callback(session.close)
             if sequencing:
                 session.number_packets()
             channel = Channel(session.channel(), on_frame)
             undo.pop_all()
-        release = partial(self._release, tunnel)
-        return KernelDataPath(session, channel, mru, self._interfaces, on_frame, release)
+        leave = partial(self._leave, tunnel)
+        return KernelDataPath(session, channel, mru, self._interfaces, on_frame, leave)
 
     def _refuse_shared_flow(self, ends: TunnelEnds) -> None:
         if self._flows_are_shared:
@@ -195,8 +216,13 @@ class KernelDataPaths:
             if (other.ends.local, other.ends.peer) == (ends.local, ends.peer):
                 raise SharedFlowError(str(ends.tunnel_id), other.ends.tunnel_id)
 
-    def _release(self, tunnel: KernelTunnel) -> None:
+    def _leave(self, tunnel: KernelTunnel) -> KernelTunnel | None:
+        """Count one session less; the tunnel comes back to be closed if that was its last."""
         tunnel.sessions -= 1
-        if not tunnel.sessions:
-            del self._tunnels[tunnel.ends.tunnel_id]
+        if tunnel.sessions:
+            return None
+        return self._tunnels.pop(tunnel.ends.tunnel_id)
+
+    def _give_up(self, tunnel: KernelTunnel) -> None:
+        if self._leave(tunnel) is not None:
             tunnel.close()

@@ -12,6 +12,7 @@ import asyncio
 import os
 import struct
 from collections.abc import Callable
+from contextlib import ExitStack
 from fcntl import ioctl
 
 from l2tp.datapath.errors import DataPathError
@@ -34,6 +35,7 @@ class _PppFile:
         """Open it. Raises DataPathError."""
         self._on_frame = on_frame
         self._loop = asyncio.get_running_loop()
+        self._stopped = False
         try:
             self._file = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -43,7 +45,6 @@ class _PppFile:
         try:
             answer = ioctl(self._file, request, _INT.pack(value))
         except OSError as error:
-            self.close()
             raise DataPathError(error.errno or 0, operation, _DEVICE) from error
         return int(_INT.unpack(answer)[0])
 
@@ -52,7 +53,7 @@ class _PppFile:
 
     def _read(self) -> None:
         for _ in range(BURST):
-            if self._file < 0:  # the callback closed us
+            if self._stopped:  # by the callback
                 return
             try:
                 frame = os.read(self._file, _LARGEST_FRAME)
@@ -61,7 +62,7 @@ class _PppFile:
             except OSError:  # the channel is gone
                 frame = b""
             if not frame:
-                self._loop.remove_reader(self._file)
+                self.stop()
                 return
             self._on_frame(frame)
 
@@ -73,12 +74,19 @@ class _PppFile:
             return False
         return True
 
+    def stop(self) -> None:
+        """Give no more frames to the callback."""
+        self._stopped = True
+        self._loop.remove_reader(self._file)
+
     def close(self) -> None:
-        """Close the file: a unit's interface goes with it. May be called twice."""
-        if self._file >= 0:
-            self._loop.remove_reader(self._file)
-            os.close(self._file)
-            self._file = -1
+        """Close the file: a unit's interface goes with it, which takes a while.
+
+        After `stop` this may be done in another thread.
+        """
+        if not self._stopped:
+            self.stop()
+        os.close(self._file)
 
 
 class Channel(_PppFile):
@@ -87,7 +95,10 @@ class Channel(_PppFile):
     def __init__(self, number: int, on_frame: Callable[[bytes], None]) -> None:
         """Attach to the channel called `number`. Raises DataPathError."""
         super().__init__(on_frame)
-        self._control(PPPIOCATTCHAN, number, "PPPIOCATTCHAN")
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._control(PPPIOCATTCHAN, number, "PPPIOCATTCHAN")
+            undo.pop_all()
         self._start_reading()
 
     def connect(self, unit: "Unit") -> None:
@@ -104,7 +115,10 @@ class Unit(_PppFile):
         Raises DataPathError.
         """
         super().__init__(on_frame)
-        self.number = self._control(PPPIOCNEWUNIT, _ANY_UNIT, "PPPIOCNEWUNIT")
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self.number = self._control(PPPIOCNEWUNIT, _ANY_UNIT, "PPPIOCNEWUNIT")
+            self._control(PPPIOCSMRU, mru, "PPPIOCSMRU")
+            undo.pop_all()
         self.interface = f"ppp{self.number}"
-        self._control(PPPIOCSMRU, mru, "PPPIOCSMRU")
         self._start_reading()

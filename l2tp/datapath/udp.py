@@ -59,6 +59,7 @@ class L2tpSocket:
             socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         self._loop = asyncio.get_running_loop()
+        self._stopped = False
 
     def open(self, local: Address, peer: Address | None = None, mark: int = 0) -> None:
         """Bind to `local`, connect to `peer` if there is one, and begin to read.
@@ -102,10 +103,15 @@ class L2tpSocket:
             return False
         return True
 
+    def stop(self) -> None:
+        """Give no more datagrams to the callback."""
+        self._stopped = True
+        self._loop.remove_reader(self._socket.fileno())
+
     def close(self) -> None:
-        """Stop reading and give the port back."""
-        if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
+        """Give the port back. After `stop` this may be done in another thread."""
+        if not self._stopped:
+            self.stop()
         self._socket.close()
 
     def _read(self) -> None:
@@ -125,5 +131,5 @@ class L2tpSocket:
                 elif (level, kind) == (socket.SOL_SOCKET, SO_MARK):
                     (mark,) = _MARK.unpack_from(data)
             self._on_datagram(Datagram(payload, Address(*source), local_address, mark))
-            if self._socket.fileno() < 0:  # the callback closed us
+            if self._stopped:  # by the callback
                 return

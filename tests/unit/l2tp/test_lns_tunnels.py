@@ -196,12 +196,12 @@ def test_the_same_sccrq_much_later_is_a_new_dial_in() -> None:
     client.send_raw(control(0, 0, 0, 0, sccrq_body()))
     (down,) = client.of_type(TunnelDown)
     assert isinstance(down, TunnelDown)
-    assert (down.tunnel_id, down.cause) == (first, "peer dialled anew")
+    assert (down.tunnel_id, down.cause) == (first, "the client dialled anew")
     assert [view.state for view in client.lns.tunnels()] == ["wait-ctl-conn"]
     assert client.lns.sessions() == []
 
 
-@pytest.mark.parametrize(("mark", "tunnel_id", "port"), [(2, 77, 1701), (1, 78, 1701), (1, 77, 9)])
+@pytest.mark.parametrize(("mark", "tunnel_id", "port"), [(2, 77, 1701), (1, 77, 9)])
 def test_tunnels_of_others_are_apart(mark: int, tunnel_id: int, port: int) -> None:
     """Two clients behind one NAT differ in nothing but the mark."""
     client = raw()
@@ -210,6 +210,25 @@ def test_tunnels_of_others_are_apart(mark: int, tunnel_id: int, port: int) -> No
     other.connect()
     assert other.of_type(TunnelUp)
     assert len({view.tunnel_id for view in client.lns.tunnels()}) == 2
+
+
+def test_another_tunnel_over_the_same_flow_replaces_the_first() -> None:
+    """A client that crashed and dials again has forgotten its tunnel; the kernel takes one alone."""
+    client = raw()
+    client.connect()
+    client.call()
+    again = RawPeer(client.lns, tunnel_id=78)
+    again.connect()
+    assert again.of_type(TunnelUp)
+    assert [view.peer_tunnel_id for view in client.lns.tunnels()] == [78]
+    assert client.lns.sessions() == []
+
+
+def test_a_faulty_sccrq_replaces_nothing() -> None:
+    client = raw()
+    client.connect()
+    client.send_raw(control(0, 0, 0, 0, message_type(SCCRQ) + u16(9, 78)))
+    assert [view.peer_tunnel_id for view in client.lns.tunnels()] == [77]
 
 
 def test_a_tunnel_answers_to_its_own_mark_only() -> None:
@@ -242,7 +261,7 @@ def test_the_answers_follow_a_client_whose_nat_gave_it_another_port() -> None:
 def test_tunnels_of_one_client_are_limited() -> None:
     client = raw(max_tunnels_per_client=2)
     for number in (1, 2):
-        RawPeer(client.lns, tunnel_id=number).ask()
+        RawPeer(client.lns, port=number).ask()
     client.ask()
     (stop,) = client.answers
     assert (stop.type, stop.result) == (STOPCCN, (2, 4, "too many tunnels of this client"))
