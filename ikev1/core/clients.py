@@ -27,6 +27,8 @@ class MarkSpace:
             raise ValueError(f"mark base {self.base:#x} is not inside mask {self.mask:#x}")
         if (self.mask // self.step) & (self.mask // self.step + 1):
             raise ValueError(f"the bits of mark mask {self.mask:#x} do not stand together")
+        if self.base == self.last:
+            raise ValueError(f"no mark of mask {self.mask:#x} is above base {self.base:#x}")
 
     @property
     def step(self) -> int:
