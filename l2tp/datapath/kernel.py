@@ -6,6 +6,7 @@ sessions and interfaces with their addresses and routes. Proxy ARP entries alone
 """
 
 import asyncio
+import errno
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -96,7 +97,8 @@ class KernelDataPath:
         self._mru = mru
         self._interfaces = interfaces
         self._on_frame = on_frame
-        self._leave_tunnel: Callable[[], KernelTunnel | None] | None = leave_tunnel
+        self._leave_tunnel = leave_tunnel
+        self._closed = False
         self._channel = channel
         self._unit: Unit | None = None
         self._proxy_arp: ProxyArp | None = None
@@ -108,6 +110,8 @@ class KernelDataPath:
 
     def send(self, frame: bytes) -> bool:
         """Send a frame: protocol and information. False if the kernel did not take it."""
+        if self._closed:
+            return False
         protocol = int.from_bytes(frame[:2])
         if self._unit is None or protocol >= FIRST_LINK_PROTOCOL:
             return self._channel.send(frame)
@@ -115,6 +119,8 @@ class KernelDataPath:
 
     async def configure(self, settings: LinkSettings) -> None:
         """Make the network interface and let IP packets through. Raises DataPathError."""
+        if self._closed:
+            raise DataPathError(errno.ENOTCONN, "configure", "closed session")
         unit = Unit(self._mru, self._on_frame)
         self._unit = unit
         self._channel.connect(unit)
@@ -126,6 +132,8 @@ class KernelDataPath:
 
     def counters(self) -> Counters:
         """Count the PPP frames so far. Raises DataPathError."""
+        if self._closed:
+            raise DataPathError(errno.ENOTCONN, "count", "closed session")
         return self._session.counters()
 
     async def close(self) -> None:
@@ -133,16 +141,16 @@ class KernelDataPath:
 
         May be called twice.
         """
-        if self._leave_tunnel is None:
+        if self._closed:
             return
-        leave_tunnel, self._leave_tunnel = self._leave_tunnel, None
+        self._closed = True
         files: list[Unit | Channel | PppoL2tpSocket | KernelTunnel] = []
         if self._unit is not None:
             self._unit.stop()
             files.append(self._unit)
         self._channel.stop()
         files += [self._channel, self._session]
-        tunnel = leave_tunnel()
+        tunnel = self._leave_tunnel()
         if tunnel is not None:
             tunnel.stop()
             files.append(tunnel)

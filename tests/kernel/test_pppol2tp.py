@@ -27,11 +27,11 @@ from l2tp.datapath.kernel import (
 )
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram, L2tpSocket
 from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Namespace, lab
+from tests.support.xfrm_plan import ClientPath, Keys, block_policies
 from xfrm.algorithms import encryption, integrity
 from xfrm.constants import IPPROTO_ESP, Direction
 from xfrm.model import Lifetime, Mark, Policy
 from xfrm.ownership import REQID_BASE
-from xfrm.plan import ClientPath, Keys, block_policies
 from xfrm.sadb import AddPolicy, AddSa, Sadb
 
 TUNNEL, SESSION = 0x1111, 0x2222
@@ -184,6 +184,11 @@ def test_two_data_paths_carry_frames_and_packets(net: Lab) -> None:
             assert counters.receive_errors == counters.send_errors == 0
             await here.close()
             await here.close()
+            assert not here.send(LCP_ECHO)
+            with pytest.raises(DataPathError):
+                here.counters()
+            with pytest.raises(DataPathError):
+                await gateway.configure(here, INNER_GATEWAY, INNER_CLIENT)
             await there.close()
         assert nothing_is_left(net.gateway)
 

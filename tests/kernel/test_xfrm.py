@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Namespace, lab
+from tests.support.xfrm_plan import L2TP_PORT, ClientPath, Keys, block_policies
 from xfrm import sockets
 from xfrm.algorithms import aead, encryption, integrity
 from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction, Group
@@ -19,7 +20,6 @@ from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
 from xfrm.netlink import EventSocket
 from xfrm.ownership import REQID_BASE
-from xfrm.plan import L2TP_PORT, ClientPath, Keys, block_policies
 from xfrm.sadb import SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa
 
 MASK = 0xFFFF0000
