@@ -97,12 +97,15 @@ class Stage:
         ike: str = "aes256-sha256-modp2048",
         esp: str = "aes256-sha1",
         port: str = "1701",
+        gateway_port: str = "1701",
         retransmit_timeout: float = 2.0,
+        retransmit_tries: int = 5,
     ) -> LinuxClient:
         """Start a Linux client on ``machine``, ready to dial in with these settings.
 
-        ``ike`` and ``esp`` are swanctl proposals; ``port`` is the UDP port of its traffic selector.
-        A secret that is not given is the right one.
+        ``ike`` and ``esp`` are swanctl proposals, ``port`` and ``gateway_port`` the UDP ports of
+        the traffic selectors: what it asks for, L2TP itself always runs from 1701 to 1701. A secret
+        that is not given is the right one.
         """
         connection = Connection(
             local_address="%any",
@@ -111,6 +114,7 @@ class Stage:
             ike_proposals=ike,
             esp_proposals=esp,
             local_ts=f"dynamic[udp/{port}]",
+            remote_ts=f"dynamic[udp/{gateway_port}]",
         )
         return LinuxClient(
             self.lab[machine],
@@ -118,6 +122,7 @@ class Stage:
             user,
             self.settings.users.get(user, "") if password is None else password,
             retransmit_timeout=retransmit_timeout,
+            retransmit_tries=retransmit_tries,
         )
 
     def check_traffic(self, client: LinuxClient, inner_address: str) -> None:

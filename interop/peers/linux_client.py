@@ -3,6 +3,8 @@
 from interop.netns import Host
 from interop.peers.strongswan import Connection, StrongSwan
 from interop.peers.xl2tpd import Link, Xl2tpdClient
+from interop.process import STOP_LIMIT
+from interop.wait import until
 
 
 class LinuxClient:
@@ -17,15 +19,21 @@ class LinuxClient:
         *,
         l2tp_port: int = 1701,
         retransmit_timeout: float = 2.0,
+        retransmit_tries: int = 5,
     ) -> None:
         self.host = host
         self.connection = connection
-        self.ipsec = StrongSwan(host, retransmit_timeout=retransmit_timeout)
+        self.ipsec = StrongSwan(
+            host, retransmit_timeout=retransmit_timeout, retransmit_tries=retransmit_tries
+        )
         self.l2tp = Xl2tpdClient(host, connection.remote_address, user, password, port=l2tp_port)
         self.ipsec.load(connection)
 
     def dial_in(self) -> Link:
-        """Bring up IPsec, then L2TP and PPP. Raises `CommandError`, `StillWaitingError`."""
+        """Bring up IPsec, then L2TP and PPP.
+
+        Raises `CommandError` (IPsec), `CallEndedError` (PPP), `StillWaitingError` (L2TP).
+        """
         self.ipsec.initiate(self.connection.name)
         return self.l2tp.connect()
 
@@ -37,3 +45,9 @@ class LinuxClient:
         """End PPP and L2TP, then IPsec, telling the gateway."""
         self.l2tp.disconnect()
         self.ipsec.terminate(self.connection.name)
+
+    def stop(self) -> None:
+        """End its programs; what was up is taken down. The machine is free for another client."""
+        self.l2tp.process.stop()
+        until(lambda: not self.l2tp.pppd_running(), "pppd to end", STOP_LIMIT)
+        self.ipsec.process.stop()

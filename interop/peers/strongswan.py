@@ -169,15 +169,18 @@ class StrongSwan:
         self.host.write(CONNECTIONS, connection.text(), 0o600)
         self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
 
-    def initiate(self, name: str = "l2tp") -> str:
-        """Bring up both phases; charon's account of it. Raises `CommandError` if it fails."""
+    def initiate(self, name: str = "l2tp", limit: int = INITIATE_LIMIT) -> str:
+        """Bring up both phases within ``limit`` seconds; charon's account of it.
+
+        Raises `CommandError` if it fails.
+        """
         return self._swanctl(
             "--initiate",
             "--child",
             name,
             "--timeout",
-            str(INITIATE_LIMIT),
-            limit=2 * INITIATE_LIMIT,
+            str(limit),
+            limit=2 * limit,
         )
 
     def terminate(self, name: str = "l2tp") -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from interop.errors import LabError
 from interop.netns import Host
 from interop.process import Process
 from interop.wait import until
@@ -19,6 +20,11 @@ START_LIMIT = 30.0
 CONNECT_LIMIT = 60.0
 """Seconds a call may take: the programs' own retries are shorter."""
 
+CALL_ENDED = ("pppd exited for call", "Connection closed to")
+"""What xl2tpd writes when pppd has ended by itself, or when the other side has sent CDN."""
+LOG_TAIL = 1000
+"""Characters of pppd's log that tell why it ended."""
+
 # pppd runs this when a link has its addresses; the move makes the file appear at once, complete.
 _IP_UP = f"""#!/bin/sh
 printf '{{"interface": "%s", "address": "%s", "peer": "%s", "dns": ["%s", "%s"]}}' \\
@@ -28,6 +34,10 @@ mv {LINK_DIRECTORY}/.new {LINK_DIRECTORY}/"$1"
 _IP_DOWN = f"""#!/bin/sh
 rm -f {LINK_DIRECTORY}/"$1"
 """
+
+
+class CallEndedError(LabError):
+    """pppd ended before the link was up; the text is the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +155,33 @@ class Xl2tpdClient:
         """List the PPP links that are up."""
         return _links(self.host)
 
-    def connect(self) -> Link:
-        """Dial, and wait for the PPP link. Raises `StillWaitingError`, `ProgramEndedError`."""
+    def dial(self) -> None:
+        """Dial, and wait for nothing. Raises `ProgramEndedError`."""
         if not self.process.running:
             self.start()
         self._command("c gateway")
 
+    def pppd_running(self) -> bool:
+        """Whether there is a call that pppd works on."""
+        return "pppd" in self.host.processes().values()
+
+    def _calls_ended(self) -> int:
+        text = self.process.text()
+        return sum(text.count(words) for words in CALL_ENDED)
+
+    def connect(self) -> Link:
+        """Dial, and wait for the PPP link.
+
+        Raises `CallEndedError` when pppd gave up, `StillWaitingError` when nothing came of it.
+        """
+        # What an earlier call left in the log counts only if xl2tpd has not been restarted since.
+        earlier = self._calls_ended() if self.process.running else 0
+        self.dial()
+
         def up() -> list[Link]:
             self.process.require_running()
+            if self._calls_ended() > earlier and not self.pppd_running():
+                raise CallEndedError(self.pppd_log.read_text(errors="replace")[-LOG_TAIL:])
             return self.links()
 
         return until(up, "the PPP link", CONNECT_LIMIT)[0]
@@ -164,7 +193,7 @@ class Xl2tpdClient:
         tunnel it has closed, until the gateway has confirmed that.
         """
         self._command("d gateway")
-        until(lambda: "pppd" not in self.host.processes().values(), "pppd to end", CONNECT_LIMIT)
+        until(lambda: not self.pppd_running(), "pppd to end", CONNECT_LIMIT)
         self.process.stop()
 
 
