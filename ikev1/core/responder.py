@@ -57,6 +57,8 @@ class Responder:
         self._half_open: dict[tuple[bytes, str, int], IkeSa] = {}
         """By initiator cookie and source: message 1 has no responder cookie yet."""
         self._half_open_sources: Counter[str] = Counter()
+        self._begun: dict[tuple[bytes, str, int], bytes] = {}
+        """The cookie pair of each Main Mode of late, by the same: its message 1 may come again."""
         self._tickets: dict[int, tuple[IkeSa, Exchange]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
@@ -186,10 +188,13 @@ class Responder:
     def _first_message(self, header: Header, datagram: bytes, path: Path) -> None:
         """Message 1 of Main Mode, which is the only way into the table of half-open SAs."""
         key = (header.initiator_cookie, path.remote, path.remote_port)
-        known = self._half_open.get(key)
-        if known is not None:
-            assert known.main_mode is not None
-            if not self._repeat(known, known.main_mode, _digest(datagram), path):
+        if key in self._begun:
+            known = self._half_open.get(key)
+            if (
+                known is None
+                or known.main_mode is None
+                or not self._repeat(known, known.main_mode, _digest(datagram), path)
+            ):
                 self._drop(path, "late-first-message")
             return
         if header.flags & Flag.ENCRYPTION:
@@ -210,12 +215,13 @@ class Responder:
         sa.main_mode = exchange
         context.ike_sas[cookies] = sa
         self._half_open[key] = sa
+        self._begun[key] = cookies
         self._half_open_sources[path.remote] += 1
         self._resume(sa, exchange, None, header, datagram)
         if cookies in context.ike_sas:
             self._at(
                 context.now + context.settings.half_open_lifetime,
-                partial(self._half_open_timeout, cookies),
+                partial(self._half_open_timeout, key, cookies),
             )
 
     def _room_for(self, path: Path) -> bool:
@@ -474,7 +480,9 @@ class Responder:
         self._timer_number += 1
         heapq.heappush(self._timers, (deadline, self._timer_number, action))
 
-    def _half_open_timeout(self, cookies: bytes) -> None:
+    def _half_open_timeout(self, key: tuple[bytes, str, int], cookies: bytes) -> None:
+        if self._begun.get(key) == cookies:
+            del self._begun[key]
         sa = self._context.ike_sas.get(cookies)
         if sa is None or sa.established or sa.main_mode is None:
             return
@@ -505,6 +513,7 @@ class Responder:
 
     def _forget_half_open(self, sa: IkeSa) -> None:
         self._leave_half_open(sa)
+        self._begun.pop(sa.origin, None)
         del self._context.ike_sas[sa.cookies]
         if sa.main_mode is not None:
             sa.main_mode.close()

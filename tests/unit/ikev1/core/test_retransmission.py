@@ -103,6 +103,22 @@ def test_message_1_after_message_3() -> None:
     assert agree(client.sas[-1], client.child())
 
 
+def test_message_1_after_message_5() -> None:
+    """A late copy must not begin a second Main Mode, whose end would be told as a failure."""
+    host = IkeHost()
+    client = Dialin(host, FAST)
+    first, _, _ = messages(client)
+    client.quick_mode()
+    assert client.give(first) == []
+    assert host.drops() == ["late-first-message"]
+    assert host.engine.half_open == 0
+    host.advance(30.0)
+    assert host.refusals() == []
+    # After that it counts as a new beginning: nothing of a client is remembered for ever.
+    assert len(client.give(first)) == 1
+    assert host.engine.half_open == 1
+
+
 def test_message_3_after_message_5() -> None:
     host = IkeHost()
     client = Dialin(host, FAST)
