@@ -86,7 +86,8 @@ class RequestSocket(_XfrmSocket):
     def exchange(self, requests: Sequence[Request]) -> list[Answer]:
         """Send the requests in one datagram; give the answer to each, in the same order.
 
-        The kernel carries out all of them, also those behind one it refuses.
+        The kernel carries out all of them, also those behind one it refuses. ENOBUFS as the answer
+        means that the kernel had no room for it: whether the request was carried out is unknown.
         """
         pending: dict[int, Answer] = {}
         data = bytearray()
@@ -99,16 +100,21 @@ class RequestSocket(_XfrmSocket):
             )
             request.message.encode()
             data += request.message.data
-            # Stands if the kernel had no room for the answer.
             pending[number] = Answer(errno.ENOBUFS)
         answers = list(pending.values())
         try:
             self.send(data)
-            while pending:
-                self._read_answer(pending)
         except OSError as error:
-            for answer in pending.values():
-                answer.errno = error.errno or errno.EIO
+            return [Answer(error.errno or errno.EIO) for _ in requests]
+        while pending:
+            try:
+                self._read_answer(pending)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                # Tells once that answers were dropped; others may still wait behind.
+                if error.errno != errno.ENOBUFS:
+                    raise
         return answers
 
     def _read_answer(self, pending: dict[int, Answer]) -> None:

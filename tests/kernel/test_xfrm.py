@@ -420,7 +420,8 @@ def test_soft_and_hard_lifetime_in_bytes_are_reported(net: Lab) -> None:
     run(scenario())
 
 
-def test_nat_that_rebinds_is_reported_and_followed(net: Lab) -> None:
+@pytest.mark.parametrize("in_place", [True, False], ids=["update", "replace"])
+def test_nat_that_rebinds_is_reported_and_followed(net: Lab, in_place: bool) -> None:
     before, after = path(nat_port=NAT_T_PORT), path(nat_port=NAT_T_PORT + 1)
     ends = Ends.of(before)
 
@@ -453,13 +454,14 @@ def test_nat_that_rebinds_is_reported_and_followed(net: Lab) -> None:
                     new_address=CLIENT,
                     new_port=NAT_T_PORT + 1,
                 )
-                lifetime = Lifetime()
-                await gateway.replace_sa(
-                    ends.inbound, after.inbound_sa(ends.inbound.spi, AES_SHA1, lifetime)
-                )
-                await gateway.replace_sa(
-                    ends.outbound, after.outbound_sa(ends.outbound.spi, AES_SHA1, lifetime)
-                )
+                for old, new in (
+                    (ends.inbound, after.inbound_sa(ends.inbound.spi, AES_SHA1, Lifetime())),
+                    (ends.outbound, after.outbound_sa(ends.outbound.spi, AES_SHA1, Lifetime())),
+                ):
+                    if in_place:
+                        await gateway.update_sa(new)
+                    else:
+                        await gateway.replace_sa(old, new)
                 send(server, b"reply", (CLIENT, L2TP_PORT), ends.path.mark.value)
                 assert receive(client)[0] == b"reply"
                 assert to_client.packets()[-1].ports == (NAT_T_PORT, NAT_T_PORT + 1)
@@ -669,6 +671,25 @@ def test_apply_leaves_nothing_when_one_is_refused(net: Lab) -> None:
             assert (refused.value.operation, refused.value.errno) == ("add_sa", errno.ENOSYS)
             assert await gateway.list_sas() == []
             assert await gateway.list_policies() == []
+
+    run(scenario())
+
+
+def test_apply_leaves_nothing_when_answers_are_lost(net: Lab) -> None:
+    many = [AddPolicy(path(number).inbound_policy()) for number in range(1, 40)]
+
+    async def scenario() -> None:
+        async with sadb_in(net.gateway) as gateway:
+            requests = gateway._requests
+            size = requests.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            requests.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            with pytest.raises(KernelError) as refused:
+                await gateway.apply(many)
+            assert refused.value.errno == errno.ENOBUFS
+            requests.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+            assert await gateway.list_policies() == []
+            await gateway.apply(many)
+            assert len(await gateway.list_policies()) == len(many)
 
     run(scenario())
 
