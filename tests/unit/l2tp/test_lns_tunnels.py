@@ -213,7 +213,7 @@ def test_tunnels_of_others_are_apart(mark: int, tunnel_id: int, port: int) -> No
 
 
 def test_another_tunnel_over_the_same_flow_replaces_the_first() -> None:
-    """A client that crashed and dials again has forgotten its tunnel; the kernel takes one alone."""
+    """A client that crashed and dials again has forgotten its tunnel."""
     client = raw()
     client.connect()
     client.call()
@@ -227,7 +227,9 @@ def test_another_tunnel_over_the_same_flow_replaces_the_first() -> None:
 def test_a_faulty_sccrq_replaces_nothing() -> None:
     client = raw()
     client.connect()
-    client.send_raw(control(0, 0, 0, 0, message_type(SCCRQ) + u16(9, 78)))
+    again = RawPeer(client.lns, tunnel_id=78)
+    again.send_raw(control(0, 0, 0, 0, message_type(SCCRQ) + u16(9, 78)))
+    assert [answer.type for answer in again.answers] == [STOPCCN]
     assert [view.peer_tunnel_id for view in client.lns.tunnels()] == [77]
 
 
