@@ -6,7 +6,7 @@ BIN := .venv/bin
 IN_KERNEL := $(BIN)/python -m interop.kernel
 
 # What `make check` needs is Python alone. The rest is for the lab: a kernel, its tools, real peers.
-LAB_PACKAGES := iproute2 iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
+LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
 	libcharon-extra-plugins libstrongswan-standard-plugins ppp strongswan-charon \
 	strongswan-swanctl xl2tpd
 

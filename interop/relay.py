@@ -28,7 +28,7 @@ START_LIMIT = 30.0
 """Seconds until a relay runs: Python takes two to start in the embedded kernel."""
 
 LOSSY_ESP_PACKETS = 40
-"""ESP packets of one direction after which lose-second-esp loses no more."""
+"""ESP packets of one direction after which lose-first-esp loses no more."""
 
 Fault = Callable[[Packet], int]
 """How many copies of a packet go on: 0 loses it, 2 doubles it."""
@@ -48,16 +48,24 @@ def lose_first_ike() -> Fault:
     return copies
 
 
-def lose_second_esp() -> Fault:
-    """Lose every second of the first `LOSSY_ESP_PACKETS` of each direction."""
+def lose_first_esp() -> Fault:
+    """Lose the first ESP packet of each size in each direction, among `LOSSY_ESP_PACKETS`.
+
+    A repeated message is encrypted anew, but its size stays: so each L2TP and PPP message of a
+    dial-in is lost about once.
+    """
     counts = Counter[str]()
+    seen = set[tuple[str, int]]()
 
     def copies(packet: Packet) -> int:
         if not packet.is_esp:
             return 1
         counts[packet.source] += 1
-        count = counts[packet.source]
-        return int(count > LOSSY_ESP_PACKETS or count % 2 == 1)
+        message = (packet.source, len(packet.payload))
+        if counts[packet.source] > LOSSY_ESP_PACKETS or message in seen:
+            return 1
+        seen.add(message)
+        return 0
 
     return copies
 
@@ -75,7 +83,7 @@ def clean() -> Fault:
 FAULTS: dict[str, Callable[[], Fault]] = {
     "clean": clean,
     "lose-first-ike": lose_first_ike,
-    "lose-second-esp": lose_second_esp,
+    "lose-first-esp": lose_first_esp,
     "double": double,
 }
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from interop.netns import Host
 
-
 _SEQUENCE_NUMBERS = re.compile(r" anti-replay (esn )?context:.*?(?= sel |$)")
 """What changes in an SA with each packet."""
 

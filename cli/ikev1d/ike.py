@@ -64,8 +64,8 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
 class IkeHost:
     """The engine and its surroundings.
 
-    `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with the mark of
-    each client of which nothing is left, `child_up` with each child SA that has come up.
+    `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with mark, name
+    and cause for each client of which nothing is left, `child_up` with each child SA that has come up.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class IkeHost:
         sas: KernelSas,
         unusable: Collection[str],
         story: Story,
-        client_gone: Callable[[int, str], None],
+        client_gone: Callable[[int, str, str], None],
         child_up: Callable[[ChildUp], None],
     ) -> None:
         self.engine = Responder(
@@ -146,7 +146,7 @@ class IkeHost:
                 case _:
                     self._story.tell(effect)
                     if isinstance(effect, ClientDown):
-                        self._client_gone(effect.mark, effect.cause)
+                        self._client_gone(effect.mark, effect.client, effect.cause)
                     elif isinstance(effect, ChildUp):
                         self._child_up(effect)
         self._timer.set(self.engine.next_deadline())

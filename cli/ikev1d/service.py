@@ -80,6 +80,8 @@ class Gateway:
         """ESP algorithms of the configuration that the kernel lacks."""
         self._control = ControlServer(config.gateway.control_socket, self._answer)
         self._addresses: list[str] = []
+        self._leaving: dict[int, str] = {}
+        """Names of clients whose tunnels are being ended because their SAs are gone."""
         self._idle: dict[int, asyncio.TimerHandle] = {}
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
@@ -211,6 +213,8 @@ class Gateway:
 
     def _client_id(self, mark: int) -> str:
         """The client's name in the log, by its mark."""
+        if mark in self._leaving:
+            return self._leaving[mark]
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None
         return client.id if client else f"mark-{mark:x}"
 
@@ -218,10 +222,12 @@ class Gateway:
         if not event.rekeyed:
             self._watch_idle(event.child.mark)
 
-    def _client_gone(self, mark: int, cause: str) -> None:
+    def _client_gone(self, mark: int, client_id: str, cause: str) -> None:
         self._stop_watching(mark)
         if self._lns is not None:
+            self._leaving[mark] = client_id
             self._lns.client_gone(mark, cause)
+            del self._leaving[mark]
 
     def _tunnels_changed(self, mark: int, tunnels: int) -> None:
         """A client's number of L2TP tunnels has changed."""
