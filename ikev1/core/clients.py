@@ -54,7 +54,7 @@ class Child:
     quick_mode: tuple[bytes, int]
     """What makes it: the cookie pair of its Phase 1 SA, and the message ID."""
     up: bool = False
-    """Whether its Quick Mode is complete and both its SAs are in the kernel."""
+    """Whether its Quick Mode is complete."""
     carrying: bool = False
     """Whether its outbound SA is the one in use."""
 

@@ -187,7 +187,7 @@ class Context:
         self.clients.add_child(client, child)
 
     def child_up(self, client: Client, child: Child) -> None:
-        """Both SAs are in the kernel."""
+        """Its Quick Mode is complete."""
         rekeyed = any(other.up for other in client.children)
         child.up = True
         self.emit(ChildUp(child.sa, rekeyed))

@@ -161,7 +161,10 @@ class IkeSaDown:
 
 @dataclass(frozen=True, slots=True)
 class ChildUp:
-    """Both SAs of a Quick Mode are in the kernel."""
+    """A Quick Mode is complete, and its SAs are in the kernel.
+
+    Not the outbound one where a later Quick Mode of the client has been complete before.
+    """
 
     child: ChildSa
     rekeyed: bool

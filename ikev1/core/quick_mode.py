@@ -14,6 +14,7 @@ The reply has no vendor ID and no notification: Apple's racoon ignores one that 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Generator
 
 from ikev1.core import identity, informational, natt, proposals
 from ikev1.core.clients import Child, Client
@@ -117,28 +118,40 @@ def respond(
         # HDR*, HASH(3) -->
         while not _hash3_verifies(sa, message, iv, ni_b, nr_b):
             message = yield Await(b"")
-        replaced = [old for old in client.children if old.carrying]
-        for old in replaced:
-            old.carrying = False
-        entry.carrying = True
-        # entry.sa and not child: the client may have moved since.
-        installed = yield InstallOutbound(
-            context.ticket(), entry.sa, tuple(old.sa for old in replaced)
-        )
-        if isinstance(installed, InstallFailed):
-            for old in replaced:
-                old.carrying = True
-            context.inform(sa, informational.delete_child(entry.sa))
-            raise ExchangeError(
-                f"the kernel refused the outbound SA: {installed.reason}",
-                NotifyType.NO_PROPOSAL_CHOSEN,
-            )
+        yield from _take_over(sa, context, client, entry)
         complete = True
     finally:
         if not complete:
             context.abandon(entry)
     context.child_up(client, entry)
     return None
+
+
+def _take_over(
+    sa: IkeSa, context: Context, client: Client, entry: Child
+) -> Generator[InstallOutbound, Installed | InstallFailed, None]:
+    """Let this child carry what goes to the client, instead of the one that does.
+
+    Not where a later Quick Mode was faster, because HASH(3) of this one got lost: the client then
+    holds this child for the older one, and will delete it.
+    """
+    later = client.children[client.children.index(entry) + 1 :]
+    if any(child.carrying for child in later):
+        return
+    replaced = [old for old in client.children if old.carrying]
+    for old in replaced:
+        old.carrying = False
+    entry.carrying = True
+    # Its own path, and not that of message 1: the client may have moved since.
+    installed = yield InstallOutbound(context.ticket(), entry.sa, tuple(old.sa for old in replaced))
+    if isinstance(installed, InstallFailed):
+        for old in replaced:
+            old.carrying = True
+        context.inform(sa, informational.delete_child(entry.sa))
+        raise ExchangeError(
+            f"the kernel refused the outbound SA: {installed.reason}",
+            NotifyType.NO_PROPOSAL_CHOSEN,
+        )
 
 
 def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> int:

@@ -218,6 +218,22 @@ def test_two_quick_modes_at_once() -> None:
     assert len(host.told_of(ChildDown)) == 3
 
 
+def test_a_later_quick_mode_that_is_complete_first_stays_in_use() -> None:
+    """HASH(3) of the first was lost, and is repeated after the second is up."""
+    host = IkeHost()
+    client = Dialin(host, FAST).main_mode()
+    (question,) = client.note(client.initiator.quick_mode(0.0))
+    (answer,) = client.give(question)
+    (third,) = client.take(answer, floated=False)
+    second = client.child(client.quick_mode())
+    client.give(third)
+    assert host.outbound == {second.inbound_spi: second}
+    assert len(host.inbound) == len(host.told_of(ChildUp)) == 2
+    # The client deletes the one that it holds for the older.
+    client.run(client.initiator.delete_esp(client.sas[0].inbound_spi))
+    assert host.inbound == host.outbound == {second.inbound_spi: second}
+
+
 # --- the kernel refuses --------------------------------------------------------------------------
 
 
