@@ -38,6 +38,8 @@ def printable(text: str, limit: int = 200) -> str:
     such as \x1b, a backslash becomes \\, and what exceeds `limit` characters is cut with an
     ellipsis.
     """
+    if len(text) <= limit and text.isprintable() and "\\" not in text:
+        return text
     cut = len(text) > limit
     shown = "".join(
         char if char.isprintable() and char != "\\" else _escape(char) for char in text[:limit]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.kernel_sas import KernelSas
@@ -19,6 +20,8 @@ from ikev1.core.effects import (
     ClientDown,
     ComputeDh,
     Effect,
+    Installed,
+    InstallFailed,
     InstallInbound,
     InstallOutbound,
     MoveChild,
@@ -65,7 +68,7 @@ class IkeHost:
     """The engine and its surroundings.
 
     `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with mark, name
-    and cause for each client of which nothing is left, `child_up` with each child SA that has come up.
+    and cause for each client of which nothing is left, `child_up` with each child SA that is up.
     """
 
     def __init__(
@@ -91,7 +94,6 @@ class IkeHost:
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._workers = DhWorkers(os.urandom)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """A datagram from one of the IKE sockets."""
@@ -119,9 +121,6 @@ class IkeHost:
         self._timer.cancel()
         self._workers.close()
         await self._sas.drained()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _advance(self) -> None:
         self._carry_out(self.engine.advance(self._loop.time()))
@@ -132,11 +131,11 @@ class IkeHost:
                 case Send():
                     self._sockets.send(effect.path, effect.datagram)
                 case ComputeDh():
-                    self._answer(effect.ticket, self._workers.compute(effect))
+                    self._workers.compute(effect, partial(self._complete, effect.ticket))
                 case InstallInbound():
-                    self._answer(effect.ticket, self._sas.install_inbound(effect.child))
+                    self._await(effect.ticket, self._sas.install_inbound(effect.child))
                 case InstallOutbound():
-                    self._answer(
+                    self._await(
                         effect.ticket, self._sas.install_outbound(effect.child, effect.replaces)
                     )
                 case RemoveChild():
@@ -151,12 +150,10 @@ class IkeHost:
                         self._child_up(effect)
         self._timer.set(self.engine.next_deadline())
 
-    def _answer(self, ticket: int, answer: Awaitable[object]) -> None:
-        """Give the engine the answer when it comes."""
-        task = asyncio.create_task(self._complete(ticket, answer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _await(self, ticket: int, answer: asyncio.Future[Installed | InstallFailed]) -> None:
+        """Give the engine the kernel's answer when it comes."""
+        answer.add_done_callback(lambda done: self._complete(ticket, done.result()))
 
-    async def _complete(self, ticket: int, answer: Awaitable[object]) -> None:
-        result = await answer
+    def _complete(self, ticket: int, result: object) -> None:
+        """Give the engine an answer; one that it no longer waits for is ignored."""
         self._carry_out(self.engine.complete(ticket, result, self._loop.time()))

@@ -1,4 +1,4 @@
-"""Public-key work off the event loop."""
+"""Diffie-Hellman for the engine: in place where it is short, in threads where it is long."""
 
 from __future__ import annotations
 
@@ -8,28 +8,39 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ikev1.core.effects import ComputeDh
-from ikev1.crypto.dh import DhError, DhResult, generate_and_agree
+from ikev1.crypto.dh import Cost, DhError, DhResult, cost, generate_and_agree
+
+Answer = Callable[[DhResult | DhError], None]
 
 
 class DhWorkers:
-    """Threads that compute Diffie-Hellman: one for each core, but one core is left to the loop."""
+    """Computes Diffie-Hellman, with a thread for each core but one, which is left to the loop.
+
+    A short computation is a callback of the event loop: a thread would cost a third more, and hold
+    up the loop as long, by the GIL.
+    """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         threads = max(1, (os.cpu_count() or 1) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dh")
 
-    async def compute(self, question: ComputeDh) -> DhResult | DhError:
-        """Answer the engine's question; a bad public value is an answer too."""
+    def compute(self, question: ComputeDh, answer: Answer) -> None:
+        """Call `answer` later, from the loop; a bad public value is an answer too."""
         loop = asyncio.get_running_loop()
+        if cost(question.group) is Cost.SHORT:
+            loop.call_soon(lambda: answer(self._run(question)))
+            return
+
+        def done(future: asyncio.Future[DhResult | DhError]) -> None:
+            if not future.cancelled():
+                answer(future.result())
+
+        loop.run_in_executor(self._threads, self._run, question).add_done_callback(done)
+
+    def _run(self, question: ComputeDh) -> DhResult | DhError:
         try:
-            return await loop.run_in_executor(
-                self._threads,
-                generate_and_agree,
-                question.group,
-                question.peer_public,
-                self._random,
-            )
+            return generate_and_agree(question.group, question.peer_public, self._random)
         except DhError as error:
             return error
 
