@@ -127,7 +127,11 @@ class IkeHost:
 
     def answer(self) -> list[tuple[Path, bytes]]:
         """Give the oldest answer that was held back."""
-        return self._run(self._complete(*self.held.popleft()))
+        return self.give(*self.held.popleft())
+
+    def give(self, ticket: int, result: object) -> list[tuple[Path, bytes]]:
+        """Give an answer that was held back."""
+        return self._run(self._complete(ticket, result))
 
     def answer_all(self) -> list[tuple[Path, bytes]]:
         """Give every answer that is held back, and those to the questions that follow."""
