@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
-from ikev1.core.effects import ChildSa, Installed, InstallFailed
+from ikev1.core.effects import ChildSa, Installed, InstallFailed, Path
 from xfrm.constants import IPPROTO_UDP, Action, Direction
 from xfrm.errors import KernelError
 from xfrm.model import Encap, Lifetime, Mark, Policy, Sa, Selector, Template
@@ -27,6 +27,8 @@ KERNEL_MARGIN = 120
 """Seconds that the kernel's hard limit is beyond the client's: the engine ends an SA before it."""
 BYTES_FACTOR = 2
 """Our byte limit as a multiple of the client's, which must be the one to rekey."""
+MAPPING_INTERVAL = 5
+"""Seconds between reports of packets from a new address or port, before we have followed."""
 REPLAY_WINDOW = 64
 """Packets. Wi-Fi and crowded NATs reorder more than the 32 of RFC 4303's minimum."""
 
@@ -112,25 +114,40 @@ class KernelSas:
         """Follow the client to another address or port."""
         self._queue.put_nowait(self._tolerant(self._move(old, new), new))
 
-    def inbound_spi_of(self, spi: int, destination: str) -> int | None:
-        """The inbound SPI of the child that an SA of the kernel belongs to."""
-        for client in self._clients.values():
-            for table in (client.inbound, client.outbound):
-                for inbound_spi, sa in table.items():
-                    if (sa.spi, sa.dst) == (spi, destination):
-                        return inbound_spi
+    def inbound_spi_of(self, spi: int, destination: str, mark: int) -> int | None:
+        """The inbound SPI of the child that an SA of the kernel belongs to.
+
+        `mark` is 0 for an inbound SA, whose SPI is ours; two clients behind one NAT may have chosen
+        the same outbound SPI.
+        """
+        if not mark:
+            return spi
+        client = self._clients.get(mark)
+        for inbound_spi, sa in client.outbound.items() if client else ():
+            if (sa.spi, sa.dst) == (spi, destination):
+                return inbound_spi
         return None
+
+    async def expired(self) -> list[int]:
+        """The inbound SPIs of children that have lost an SA in the kernel without our doing."""
+        await self.drained()
+        there = {_key(state.sa) for state in await self._sadb.list_sas()}
+        return [
+            inbound_spi
+            for client in self._clients.values()
+            for table in (client.inbound, client.outbound)
+            for inbound_spi, sa in table.items()
+            if _key(sa) not in there
+        ]
 
     async def traffic(self) -> dict[int, Traffic]:
         """Octets by client mark, over all its SAs."""
-        carried = {
-            (state.sa.spi, state.sa.dst): state.usage.bytes for state in await self._sadb.list_sas()
-        }
+        carried = {_key(state.sa): state.usage.bytes for state in await self._sadb.list_sas()}
         return {
             mark: client.ended
             + Traffic(
-                sum(carried.get((sa.spi, sa.dst), 0) for sa in client.inbound.values()),
-                sum(carried.get((sa.spi, sa.dst), 0) for sa in client.outbound.values()),
+                sum(carried.get(_key(sa), 0) for sa in client.inbound.values()),
+                sum(carried.get(_key(sa), 0) for sa in client.outbound.values()),
             )
             for mark, client in self._clients.items()
         }
@@ -275,7 +292,9 @@ class KernelSas:
                 src=path.remote,
                 dst=path.local,
                 reqid=self._reqid(child),
+                selector=_selector(path, Direction.IN),
                 encap=encap,
+                mapping_interval=MAPPING_INTERVAL if encap else 0,
                 set_mark=self._mark(child),
                 replay_window=REPLAY_WINDOW,
             ),
@@ -293,6 +312,7 @@ class KernelSas:
                 src=path.local,
                 dst=path.remote,
                 reqid=self._reqid(child),
+                selector=_selector(path, Direction.OUT),
                 encap=encap,
                 mark=self._mark(child),
                 replay_window=0,
@@ -302,18 +322,32 @@ class KernelSas:
         )
 
     def _policy(self, child: ChildSa, direction: Direction) -> Policy:
-        """L2TP alone, between the two addresses: whatever else the client offered to protect."""
-        path = child.path
-        inbound = direction == Direction.IN
-        src, dst = (path.remote, path.local) if inbound else (path.local, path.remote)
-        port = {"dport": L2TP_PORT} if inbound else {"sport": L2TP_PORT}
+        """The policy of a client for one direction."""
+        selector = _selector(child.path, direction)
+        template = Template(src=selector.src, dst=selector.dst, reqid=self._reqid(child))
         return Policy(
-            selector=Selector(src=src, dst=dst, protocol=IPPROTO_UDP, **port),
+            selector=selector,
             direction=direction,
             priority=PRIORITY_CLIENT,
-            templates=(Template(src=src, dst=dst, reqid=self._reqid(child)),),
+            templates=(template,),
             mark=self._mark(child),
         )
+
+
+def _selector(path: Path, direction: Direction) -> Selector:
+    """L2TP alone, whatever the client proposed.
+
+    In the SAs too: a packet that no policy matches is accepted, so without this a client could
+    reach any port of the gateway through its SA.
+    """
+    if direction == Direction.IN:
+        return Selector(path.remote, path.local, protocol=IPPROTO_UDP, dport=L2TP_PORT)
+    return Selector(path.local, path.remote, protocol=IPPROTO_UDP, sport=L2TP_PORT)
+
+
+def _key(sa: Sa) -> tuple[int, str, int]:
+    """What tells an SA from all others of the kernel."""
+    return (sa.spi, sa.dst, sa.mark.value if sa.mark else 0)
 
 
 def _make_sa(child: ChildSa, frame: Sa, encryption_key: bytes, integrity_key: bytes) -> Sa:

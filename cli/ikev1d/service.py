@@ -35,7 +35,7 @@ from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT, IkeSockets
 from ikev1.core.effects import ChildUp
 from l2tp.datapath.errors import DataPathError
 from xfrm.errors import KernelError
-from xfrm.events import Event, Expire, NatMapping
+from xfrm.events import Event, Expire, NatMapping, Resync
 from xfrm.sadb import Sadb
 
 VERSION = version("ikev1d")
@@ -79,6 +79,7 @@ class Gateway:
         self._unusable: frozenset[str] = frozenset()
         """ESP algorithms of the configuration that the kernel lacks."""
         self._control = ControlServer(config.gateway.control_socket, self._answer)
+        self._resync: asyncio.Task[None] | None = None
         self._addresses: list[str] = []
         self._leaving: dict[int, str] = {}
         """Names of clients whose tunnels are being ended because their SAs are gone."""
@@ -203,13 +204,23 @@ class Gateway:
             return
         match event:
             case Expire(hard=True):
-                spi = self._sas.inbound_spi_of(event.spi, event.dst)
+                mark = event.mark.value if event.mark else 0
+                spi = self._sas.inbound_spi_of(event.spi, event.dst, mark)
                 if spi is not None:
                     self._ike.child_expired(spi)
             case NatMapping():
                 self._ike.moved(event.spi, event.new_address, event.new_port)
+            case Resync():
+                self._log.warning("events of the kernel were lost; comparing with what it has")
+                self._resync = asyncio.create_task(self._compare())
             case _:
                 pass
+
+    async def _compare(self) -> None:
+        """Find out what the kernel has ended without our hearing of it."""
+        for spi in await self._sas.expired():
+            if self._ike is not None:
+                self._ike.child_expired(spi)
 
     def _client_id(self, mark: int) -> str:
         """The client's name in the log, by its mark."""

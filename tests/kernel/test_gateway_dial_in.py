@@ -6,6 +6,7 @@ import pytest
 
 from interop.capture import Capture
 from interop.scenarios.play import check_gone, check_protected, dial_in, stop_gateway
+from interop.snapshot import take_snapshot
 from interop.stage import Stage
 from interop.topology import TOPOLOGIES
 
@@ -72,3 +73,15 @@ def test_a_stop_tells_the_client(artefacts: Path) -> None:
         stop_gateway(stage)
         client.l2tp.process.wait_for_text("Connection closed", 10)
         assert client.ipsec.sas() == ""
+
+
+def test_nothing_but_l2tp_enters_through_the_sas(artefacts: Path) -> None:
+    """What the selector of an SA does to other packets is shown in test_xfrm.py."""
+    with Stage(TOPOLOGIES["no-nat"](), artefacts) as stage:
+        client = stage.client()
+        dial_in(stage, client)
+        inbound, outbound = sorted(
+            take_snapshot(stage.lab["gateway"]).of_kind("sa"), key=lambda sa: "sport 1701" in sa
+        )
+        assert inbound.endswith("sel src 203.0.113.2/32 dst 198.51.100.1/32 proto udp dport 1701")
+        assert outbound.endswith("sel src 198.51.100.1/32 dst 203.0.113.2/32 proto udp sport 1701")
