@@ -1,0 +1,199 @@
+"""Everything that clients, the kernel, a NAT, the operator and the clock may do, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ikev1.core.effects import Path
+from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.initiator.effects import Closed, Phase1Up, Send
+from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
+from tests.support.ike_dialin import NAT, Dialin, Sent
+from tests.support.ike_host import IkeHost
+from tests.support.ike_network import EVERY_QUESTION, check_always, check_forgotten
+
+OFFER = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
+BEGINS = only(IPHONE, OFFER)
+PROFILES = [
+    BEGINS,
+    replace(BEGINS, initial_contact=False),
+    only(WINDOWS_10, OFFER),
+    replace(BEGINS, pfs_group=Group.ECP_256, initial_contact=False),
+]
+LONG_AFTER = 10 * 86_400.0
+
+anybody = st.integers(0, 3)
+any_number = st.integers(0, 1000)
+
+
+@dataclass
+class Person:
+    """Somebody with a device: always at the same address, with a Phase 1 SA or several."""
+
+    number: int
+    nat: bool
+    ports: tuple[int, int]
+    dialins: list[Dialin] = field(default_factory=list)
+
+    def usable(self) -> list[Dialin]:
+        return [
+            dialin
+            for dialin in self.dialins
+            if dialin.told_of(Phase1Up) and not dialin.failures and not dialin.told_of(Closed)
+        ]
+
+
+class Lifecycle(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.host = IkeHost()
+        self.people = [
+            Person(number, number != 3, (1000 + number, 2000 + number)) for number in range(4)
+        ]
+        self.unsent: list[tuple[Dialin, Send]] = []
+        """Messages that clients have made and that wait on the way."""
+        self.old: list[tuple[bytes, Path]] = []
+        self.count = 0
+
+    # --- what clients do ---
+
+    @rule(who=anybody, kind=st.integers(0, len(PROFILES) - 1))
+    def dials(self, who: int, kind: int) -> None:
+        person = self.people[who]
+        self.count += 1
+        dialin = Dialin(
+            self.host,
+            PROFILES[kind],
+            inner=f"192.168.1.{who}" if person.nat else "198.51.100.3",
+            nat=NAT if person.nat else None,
+            ports=person.ports if person.nat else (500, 4500),
+            seed=f"{who}/{self.count}",
+        )
+        person.dialins.append(dialin)
+        dialin.main_mode()
+
+    def each_usable(self, who: int, which: int) -> list[Dialin]:
+        usable = self.people[who].usable()
+        return [usable[which % len(usable)]] if usable else []
+
+    @rule(who=anybody, which=any_number)
+    def runs_quick_mode(self, who: int, which: int) -> None:
+        for dialin in self.each_usable(who, which):
+            dialin.run(dialin.initiator.quick_mode(self.host.now))
+
+    @rule(who=anybody, which=any_number)
+    def runs_quick_mode_up_to_message_3(self, who: int, which: int) -> None:
+        for dialin in self.each_usable(who, which):
+            (question,) = dialin.note(dialin.initiator.quick_mode(self.host.now))
+            for answer in dialin.give(question):
+                for send in dialin.take(answer, question.floated):
+                    self.unsent.append((dialin, send))
+
+    @precondition(lambda self: self.unsent)
+    @rule(which=any_number)
+    def confirms_late(self, which: int) -> None:
+        dialin, send = self.unsent.pop(which % len(self.unsent))
+        dialin.run([send])
+
+    @rule(who=anybody, which=any_number, sa=any_number)
+    def deletes_a_child(self, who: int, which: int, sa: int) -> None:
+        for dialin in self.each_usable(who, which):
+            if dialin.sas:
+                spi = dialin.sas[sa % len(dialin.sas)].inbound_spi
+                dialin.run(dialin.initiator.delete_esp(spi))
+
+    @rule(who=anybody, which=any_number)
+    def says_goodbye(self, who: int, which: int) -> None:
+        for dialin in self.each_usable(who, which):
+            dialin.run(dialin.initiator.close(self.host.now))
+
+    @rule(who=anybody, which=any_number)
+    def asks_whether_we_are_there(self, who: int, which: int) -> None:
+        for dialin in self.each_usable(who, which):
+            dialin.run(dialin.initiator.are_you_there(1))
+
+    # --- what others do ---
+
+    @rule(who=anybody, port=st.integers(3000, 3004))
+    def the_nat_rebinds(self, who: int, port: int) -> None:
+        person = self.people[who]
+        if person.nat:
+            person.ports = (port - 1000, port)
+            for dialin in person.dialins:
+                dialin.ports = person.ports
+
+    @precondition(lambda self: self.host.inbound)
+    @rule(which=any_number, port=st.integers(3000, 3004))
+    def the_kernel_sees_esp_from_elsewhere(self, which: int, port: int) -> None:
+        child = list(self.host.inbound.values())[which % len(self.host.inbound)]
+        if child.encapsulated:
+            self.deliver(self.host.moved(child.inbound_spi, NAT, port))
+
+    @precondition(lambda self: self.host.inbound)
+    @rule(which=any_number)
+    def the_kernel_ends_an_sa(self, which: int) -> None:
+        spi = list(self.host.inbound)[which % len(self.host.inbound)]
+        self.deliver(self.host.child_expired(spi))
+
+    @rule(inbound=st.booleans(), outbound=st.booleans())
+    def the_kernel_refuses(self, inbound: bool, outbound: bool) -> None:
+        self.host.refuse_inbound = "no" if inbound else ""
+        self.host.refuse_outbound = "no" if outbound else ""
+
+    @rule(kinds=st.lists(st.sampled_from(EVERY_QUESTION), unique=True))
+    def answers_become_slow(self, kinds: list[type]) -> None:
+        self.host.hold = tuple(kinds)
+
+    @precondition(lambda self: self.host.held)
+    @rule(which=any_number)
+    def an_answer_comes(self, which: int) -> None:
+        held = self.host.held
+        ticket, result = held[which % len(held)]
+        held.remove((ticket, result))
+        self.deliver(self.host.give(ticket, result))
+
+    @rule(which=any_number)
+    def the_operator_ends_a_client(self, which: int) -> None:
+        clients = list(self.host.engine.clients)
+        if clients:
+            self.deliver(self.host.close_client(clients[which % len(clients)].id))
+
+    @rule(who=anybody, which=any_number, elsewhere=st.booleans())
+    def a_datagram_is_replayed(self, who: int, which: int, elsewhere: bool) -> None:
+        talk = [(dialin, sent) for dialin in self.people[who].dialins for sent, _ in dialin.talk]
+        if talk:
+            dialin, sent = talk[which % len(talk)]
+            path = dialin.path(sent.startswith(bytes(4)))
+            if elsewhere:
+                path = replace(path, remote="192.0.2.66", remote_port=6666)
+            self.deliver(self.host.receive(sent, path))
+
+    @rule(seconds=st.sampled_from([0.5, 2.0, 31.0, 600.0, 3000.0, 30_000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.deliver(self.host.advance(self.host.now + seconds))
+
+    def deliver(self, sent: Sent) -> None:
+        for person in self.people:
+            for dialin in person.dialins:
+                dialin.deliver(sent)
+
+    # --- what must be true ---
+
+    @invariant()
+    def everything_belongs_to_somebody(self) -> None:
+        check_always(self.host)
+
+    def teardown(self) -> None:
+        self.host.answer_all()
+        for _ in range(2):  # a timer that is this late may set one more
+            self.host.advance(self.host.now + LONG_AFTER)
+        check_forgotten(self.host)
+
+
+Lifecycle.TestCase.settings = settings(deadline=None, stateful_step_count=40)
+TestLifecycle: Callable[..., object] = Lifecycle.TestCase
