@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Literal, TextIO
@@ -24,6 +25,9 @@ MAX_EVENT = 400
 
 MAX_TRACEBACK = 20_000
 """Characters of a traceback in JSON."""
+
+_PLAIN_WORD: Final = re.compile(r"[!#-<>-\[\]-~]+")
+"""ASCII that needs neither quotes nor escapes: no space, quote, equals sign or backslash."""
 
 _FIELDS: Final = "event_fields"
 _CLIENT: Final = "event_client"
@@ -70,8 +74,13 @@ class ClientLog:
         self._write(logging.ERROR, event, values)
 
     def _write(self, level: int, event: str, values: dict[str, object]) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", event, extra={_FIELDS: values, _CLIENT: self.client})
+        logger = self._logger
+        if logger.isEnabledFor(level):
+            # Logger.log would search the stack for a line number, which no format of ours shows.
+            record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
+            setattr(record, _FIELDS, values)
+            setattr(record, _CLIENT, self.client)
+            logger.handle(record)
 
 
 def configure(
@@ -152,6 +161,8 @@ def _event(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
 
 def _text(value: object) -> str:
     """A value as text: bytes in hex, an enumeration by its own text."""
+    if type(value) is str:
+        return value
     if isinstance(value, bytes):
         return value[:MAX_VALUE].hex()
     if isinstance(value, Enum) and not isinstance(value, str | int):
@@ -161,6 +172,8 @@ def _text(value: object) -> str:
 
 def _quoted(text: str) -> str:
     """`text` as the right side of key=value: in quotes unless it is one plain word."""
+    if len(text) <= MAX_VALUE and _PLAIN_WORD.fullmatch(text):
+        return text
     shown = printable(text, MAX_VALUE)
     if shown and not any(char in ' "=' for char in shown):
         return shown
