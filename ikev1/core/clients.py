@@ -55,8 +55,8 @@ class Child:
     """What makes it: the cookie pair of its Phase 1 SA, and the message ID."""
     up: bool = False
     """Whether its Quick Mode is complete."""
-    carrying: bool = False
-    """Whether its outbound SA is the one in use."""
+    outbound: bool = False
+    """Whether its outbound SA is in the kernel, or asked for."""
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ class Client:
 
     @property
     def carrying(self) -> Child | None:
-        """The child whose outbound SA is in use."""
-        return next((child for child in self.children if child.carrying), None)
+        """The child whose outbound SA is in use, or will be in a moment."""
+        return next((child for child in reversed(self.children) if child.outbound), None)
 
 
 class Clients:

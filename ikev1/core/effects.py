@@ -83,7 +83,7 @@ class InstallInbound:
 
 @dataclass(frozen=True, slots=True)
 class InstallOutbound:
-    """Put the outbound SA into the kernel and take the outbound SAs of `replaces` out of it."""
+    """Put the outbound SA into the kernel, then take out those of `replaces` that are there."""
 
     ticket: int
     child: ChildSa

@@ -135,23 +135,21 @@ def _take_over(
     Not where a later Quick Mode was faster, because HASH(3) of this one got lost: the client then
     holds this child for the older one, and will delete it.
     """
-    later = client.children[client.children.index(entry) + 1 :]
-    if any(child.carrying for child in later):
+    position = client.children.index(entry)
+    if any(later.outbound for later in client.children[position + 1 :]):
         return
-    replaced = [old for old in client.children if old.carrying]
-    for old in replaced:
-        old.carrying = False
-    entry.carrying = True
+    earlier = client.children[:position]
+    entry.outbound = True
     # Its own path, and not that of message 1: the client may have moved since.
-    installed = yield InstallOutbound(context.ticket(), entry.sa, tuple(old.sa for old in replaced))
+    installed = yield InstallOutbound(context.ticket(), entry.sa, tuple(old.sa for old in earlier))
     if isinstance(installed, InstallFailed):
-        for old in replaced:
-            old.carrying = True
         context.inform(sa, informational.delete_child(entry.sa))
         raise ExchangeError(
             f"the kernel refused the outbound SA: {installed.reason}",
             NotifyType.NO_PROPOSAL_CHOSEN,
         )
+    for old in earlier:
+        old.outbound = False
 
 
 def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> int:

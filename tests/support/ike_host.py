@@ -98,6 +98,7 @@ class IkeHost:
     """All questions so far."""
 
     def __post_init__(self) -> None:
+        self._installing: set[int] = set()
         self.engine = Responder(self.settings, MarkSpace(), deterministic("responder"))
 
     def receive(self, datagram: bytes, path: Path) -> list[tuple[Path, bytes]]:
@@ -141,6 +142,11 @@ class IkeHost:
             sent += self.answer()
         return sent
 
+    @property
+    def is_installing(self) -> bool:
+        """Whether the engine has yet to hear of an outbound SA that it asked for."""
+        return bool(self._installing)
+
     def count(self, kind: type) -> int:
         """How many questions of a kind there were."""
         return sum(isinstance(question, kind) for question in self.asked)
@@ -177,6 +183,8 @@ class IkeHost:
                 sent.append((effect.path, effect.datagram))
             case ComputeDh() | InstallInbound() | InstallOutbound():
                 self.asked.append(effect)
+                if isinstance(effect, InstallOutbound):
+                    self._installing.add(effect.ticket)
                 result = self._do(effect)
                 if not isinstance(effect, self.hold):
                     return self._complete(effect.ticket, result)
@@ -193,6 +201,7 @@ class IkeHost:
         return []
 
     def _complete(self, ticket: int, result: object) -> list[Effect]:
+        self._installing.discard(ticket)
         return self.engine.complete(ticket, result, self.now)
 
     def _do(self, question: ComputeDh | InstallInbound | InstallOutbound) -> object:

@@ -211,7 +211,7 @@ def test_two_quick_modes_at_once() -> None:
     assert host.outbound == {child.inbound_spi: child}
     assert len(host.inbound) == 3
     (engine_client,) = host.engine.clients
-    assert [entry.sa for entry in engine_client.children if entry.carrying] == [child]
+    assert [entry.sa for entry in engine_client.children if entry.outbound] == [child]
     # Each of them ends at its time, whichever came up last.
     host.advance(3600.0 + 60.0)
     assert host.inbound == host.outbound == {}
@@ -273,3 +273,19 @@ def test_the_kernel_refuses_the_outbound_sa_of_a_rekey() -> None:
     (engine_client,) = host.engine.clients
     assert engine_client.carrying is engine_client.children[0]
     assert engine_client.children[0].sa == old
+
+
+def test_the_kernel_refuses_one_of_two_at_once() -> None:
+    """The second replaces the oldest too, which the first did not come to replace."""
+    host = IkeHost()
+    client = Dialin(host, FAST).connect()
+    host.hold = (InstallOutbound,)
+    host.refuse_outbound = "ENOMEM"
+    client.quick_mode()
+    host.refuse_outbound = ""
+    second = client.child(client.quick_mode())
+    host.answer_all()
+    assert host.outbound == {second.inbound_spi: second}
+    (engine_client,) = host.engine.clients
+    assert engine_client.carrying is not None
+    assert engine_client.carrying.sa == second

@@ -33,7 +33,7 @@ def check_carrying(host: IkeHost, newest: Dialin) -> None:
     (client,) = host.engine.clients
     assert client.carrying is not None
     assert client.carrying.sa == child
-    assert [entry.sa for entry in client.children if entry.carrying] == [child]
+    assert [entry.sa for entry in client.children if entry.outbound] == [child]
 
 
 # --- Quick Mode ----------------------------------------------------------------------------------
