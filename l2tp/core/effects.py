@@ -97,6 +97,14 @@ class SendFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverPacket:
+    """Hand an IPv4 packet from the peer to the session's data path, which is in user space."""
+
+    session_id: int
+    packet: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CloseDataPath:
     """Take down the data path of a session that was opened."""
 
@@ -184,6 +192,7 @@ Effect = (
     | OpenDataPath
     | ConfigureLink
     | SendFrame
+    | DeliverPacket
     | CloseDataPath
     | TunnelUp
     | TunnelRefused
@@ -197,7 +206,15 @@ Effect = (
 
 @dataclass(frozen=True, slots=True)
 class DataPathOpened:
-    """Answer to OpenDataPath: frames of the session now come through ``Lns.frame_received``."""
+    """Answer to OpenDataPath: the session has its data path.
+
+    One in the kernel takes the data messages off the L2TP socket: frames come from it through
+    ``Lns.frame_received`` and go to it as ``SendFrame``. With one ``in_user_space`` the data
+    messages still cross that socket: IP packets go to it as ``DeliverPacket`` and come from it
+    through ``Lns.packet_sent``.
+    """
+
+    in_user_space: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,19 @@ class Lns:
             self._settle(session.tunnel)
         return self._drain()
 
+    def packet_sent(self, session_id: int, packet: bytes) -> list[Effect]:
+        """Take an IPv4 packet for the peer from a session's data path in user space."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None:
+            session.packet_sent(packet)
+        return self._drain()
+
+    def moved_to_user_space(self, session_id: int) -> None:
+        """The host has put another data path, in user space, in the place of a session's own."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None and session.attached:
+            session.in_user_space = True
+
     def activity(self, session_id: int, now: float) -> list[Effect]:
         """Traffic came through a session's data path: no Hello or LCP echo is needed for now."""
         session = self._shared.sessions.get(session_id)
@@ -203,7 +216,7 @@ class Lns:
             tunnel.receive(message, peer, now)
             self._settle(tunnel)
         else:
-            tunnel.data_received(message, now)
+            tunnel.data_received(message, peer, now)
             self._settle(tunnel)
 
     def _without_tunnel(self, message: ControlMessage, peer: Peer, now: float) -> None:

@@ -11,6 +11,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from l2tp.core.data import DataMessages
 from l2tp.core.effects import (
     Authenticate,
     AuthFailed,
@@ -18,6 +19,7 @@ from l2tp.core.effects import (
     ConfigureLink,
     DataPathFailed,
     DataPathOpened,
+    DeliverPacket,
     Dropped,
     DropReason,
     OpenDataPath,
@@ -40,22 +42,20 @@ from l2tp.ppp.link import (
     LinkEvent,
     NeedAuthentication,
     NetworkUp,
+    Phase,
 )
 from l2tp.ppp.settings import AuthProtocol
 from l2tp.wire.attributes import Attributes
 from l2tp.wire.avp import ResultCode
 from l2tp.wire.enums import AvpType, CdnResult, GeneralError, MessageType
-from l2tp.wire.packet import DataMessage, build
-from l2tp.wire.ppp import ADDRESS_CONTROL
+from l2tp.wire.packet import DataMessage
+from l2tp.wire.ppp import IP_FRAME, ip_packet
 
 if TYPE_CHECKING:
     from l2tp.core.tunnel import Tunnel
 
 # From ICRP to ICCN; the client has nothing to wait for in between.
 CONNECT_TIMEOUT = 30.0
-
-_MODULUS = 0x10000
-_HALF = 0x8000
 
 
 class SessionState(Enum):
@@ -82,20 +82,24 @@ class Session:
         self.address: IPv4Address | None = None
         self.mtu = 0
         self.attached = False
+        self.in_user_space = False
         self.link = Link(shared.settings.ppp, shared.random, self._link_event)
         self._shared = shared
         self._now = now
         self._connect_deadline: float | None = now + CONNECT_TIMEOUT
         self._end_result = CdnResult.ADMINISTRATIVE
-        self._sequencing = False
-        self._ns = 0
-        self._nr = 0
+        self._data = DataMessages()
 
     @property
     def phase(self) -> str:
         """State of the call until it is established, then the phase of its link."""
         established = self.state is SessionState.ESTABLISHED
         return self.link.phase.value if established else self.state.value
+
+    @property
+    def carries_packets(self) -> bool:
+        """Whether IP packets pass between the peer and a data path in user space."""
+        return self.in_user_space and self.mtu > 0 and self.link.phase is Phase.NETWORK
 
     # Control messages.
 
@@ -115,7 +119,7 @@ class Session:
     def _connected(self, attributes: Attributes) -> None:
         self.state = SessionState.ESTABLISHED
         self._connect_deadline = None
-        self._sequencing = AvpType.SEQUENCING_REQUIRED in attributes
+        self._data.sequencing = AvpType.SEQUENCING_REQUIRED in attributes
         self.link.start(self._now)
 
     def _disconnected(self, attributes: Attributes) -> None:
@@ -129,16 +133,24 @@ class Session:
     # Data.
 
     def data_received(self, message: DataMessage, now: float) -> None:
-        """Take a PPP frame that came over the L2TP socket."""
+        """Take a data message that came over the L2TP socket."""
         if self.state is not SessionState.ESTABLISHED:
             self._drop(DropReason.UNKNOWN_SESSION, f"data in state {self.state.value}")
             return
-        if message.ns is not None:
-            if (message.ns - self._nr) % _MODULUS >= _HALF:
-                self._drop(DropReason.OUT_OF_SEQUENCE)
-                return
-            self._nr = (message.ns + 1) % _MODULUS
-        self.frame_received(message.payload, now)
+        if not self._data.in_sequence(message):
+            self._drop(DropReason.OUT_OF_SEQUENCE)
+            return
+        packet = ip_packet(message.payload) if self.carries_packets else None
+        if packet is None:
+            self.frame_received(message.payload, now)
+            return
+        self.link.seen(now)
+        self._shared.emit(DeliverPacket(self.session_id, packet))
+
+    def packet_sent(self, packet: bytes) -> None:
+        """Take an IP packet for the peer from the data path in user space."""
+        if self.carries_packets:
+            self._send_data(IP_FRAME + packet)
 
     def frame_received(self, octets: bytes, now: float) -> None:
         """Take a PPP frame."""
@@ -167,6 +179,7 @@ class Session:
             self._shared.emit(CloseDataPath(self.session_id))
             return
         self.attached = True
+        self.in_user_space = answer.in_user_space
         self.link.attach(self.address, now)
         for frame in self.link.take_waiting():
             self.frame_received(frame, now)
@@ -249,20 +262,15 @@ class Session:
                 self.end(event.cause, self._now, self._end_result, message="")
 
     def _send_frame(self, octets: bytes) -> None:
-        if self.attached:
+        if self.attached and not self.in_user_space:
             self._shared.emit(SendFrame(self.session_id, octets))
-            return
-        sequence = (self._ns, self._nr) if self._sequencing else (None, None)
-        if self._sequencing:
-            self._ns = (self._ns + 1) % _MODULUS
-        message = DataMessage(
-            self.tunnel.peer_tunnel_id,
-            self.peer_session_id,
-            ADDRESS_CONTROL + octets,
-            ns=sequence[0],
-            nr=sequence[1],
-        )
-        self._shared.emit(Send(self.tunnel.peer, build(message)))
+        else:
+            self._send_data(octets)
+
+    def _send_data(self, frame: bytes) -> None:
+        tunnel = self.tunnel
+        message = self._data.make(tunnel.peer_tunnel_id, self.peer_session_id, frame)
+        self._shared.emit(Send(tunnel.peer, message))
 
     def _ask_login(self, request: AuthRequest) -> None:
         ticket = self._shared.ticket()
@@ -293,7 +301,7 @@ class Session:
                 mru=self.link.lcp.mru,
                 pfc=peer.pfc,
                 acfc=peer.acfc,
-                sequencing=self._sequencing,
+                sequencing=self._data.sequencing,
             )
         )
 

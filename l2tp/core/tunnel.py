@@ -117,9 +117,10 @@ class Tunnel:
             self._handle(due)
         self._transport.acknowledge()
 
-    def data_received(self, message: DataMessage, now: float) -> None:
-        """Take a data message."""
+    def data_received(self, message: DataMessage, peer: Peer, now: float) -> None:
+        """Take a data message; its sender's address becomes the one we answer to."""
         self._now = self._heard = now
+        self.peer = peer
         session = self.sessions.get(message.session_id)
         if session is None:
             self._drop(DropReason.UNKNOWN_SESSION, f"data for session {message.session_id}")

@@ -15,6 +15,8 @@ from l2tp.wire.cursor import Cursor, Layout
 from l2tp.wire.enums import Protocol
 
 ADDRESS_CONTROL = b"\xff\x03"
+IP_FRAME = Protocol.IP.to_bytes(2)
+"""How a frame with an IPv4 packet begins, without address and control."""
 PACKET_HEADER = 4
 OPTION_HEADER = 2
 # LCP and IPCP define a dozen options each; a longer request does not converge to anything.
@@ -122,6 +124,15 @@ class OptionList(Layout):
         )
 
 
+_IP_HEADER = 20
+_IP_VERSION = 4
+_IP_PREFIXES = (
+    ADDRESS_CONTROL + IP_FRAME,
+    IP_FRAME,
+    ADDRESS_CONTROL + IP_FRAME[1:],  # with the protocol field compressed
+    IP_FRAME[1:],
+)
+
 FRAME = FrameLayout()
 CONTROL_PACKET = ControlPacketLayout()
 OPTIONS = OptionList()
@@ -131,6 +142,18 @@ def parse_frame(octets: bytes) -> Frame:
     """Read a PPP frame; raises ProtocolError."""
     frame: Frame = FRAME.parse(octets)
     return frame
+
+
+def ip_packet(octets: bytes) -> bytes | None:
+    """The IPv4 packet in a PPP frame; None if there is anything else in it.
+
+    For every packet of a data path in user space: as ``parse_frame``, at a tenth of the cost.
+    """
+    for prefix in _IP_PREFIXES:
+        if octets.startswith(prefix):
+            packet = octets[len(prefix) :]
+            return packet if len(packet) >= _IP_HEADER and packet[0] >> 4 == _IP_VERSION else None
+    return None
 
 
 def build_frame(frame: Frame) -> bytes:
