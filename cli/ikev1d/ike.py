@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import TypeVar
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.kernel_sas import KernelSas
@@ -19,9 +20,8 @@ from ikev1.core.effects import (
     ChildUp,
     ClientDown,
     ComputeDh,
+    CountReceived,
     Effect,
-    Installed,
-    InstallFailed,
     InstallInbound,
     InstallOutbound,
     MoveChild,
@@ -32,6 +32,8 @@ from ikev1.core.effects import (
 from ikev1.core.exchange import Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
+
+T = TypeVar("T")
 
 
 def make_settings(config: Config, unusable: Collection[str]) -> Settings:
@@ -61,6 +63,8 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
         half_open_limit=config.ike.half_open_limit,
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
+        dpd_delay=config.ike.dpd_delay,
+        dpd_timeout=config.ike.dpd_timeout,
     )
 
 
@@ -138,6 +142,8 @@ class IkeHost:
                     self._await(
                         effect.ticket, self._sas.install_outbound(effect.child, effect.replaces)
                     )
+                case CountReceived():
+                    self._await(effect.ticket, self._sas.received(effect.mark))
                 case RemoveChild():
                     self._sas.remove(effect.child)
                 case MoveChild():
@@ -150,7 +156,7 @@ class IkeHost:
                         self._child_up(effect)
         self._timer.set(self.engine.next_deadline())
 
-    def _await(self, ticket: int, answer: asyncio.Future[Installed | InstallFailed]) -> None:
+    def _await(self, ticket: int, answer: asyncio.Future[T]) -> None:
         """Give the engine the kernel's answer when it comes."""
         answer.add_done_callback(lambda done: self._complete(ticket, done.result()))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from cli.ikev1d.kernel_probe import with_algorithms
@@ -113,6 +114,22 @@ class KernelSas:
     def move(self, old: ChildSa, new: ChildSa) -> None:
         """Follow the client to another address or port."""
         self._queue.put_nowait(self._tolerant(self._move(old, new), new))
+
+    def received(self, mark: int) -> asyncio.Future[int]:
+        """Octets that have come through a client's SAs."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def count() -> None:
+            client = self._clients.get(mark, _Client())
+            total = client.ended.received
+            for sa in client.inbound.values():
+                with suppress(KernelError):  # it expired in the kernel
+                    total += (await self._sadb.get_sa(sa.spi, sa.dst)).usage.bytes
+            if not answer.done():
+                answer.set_result(total)
+
+        self._queue.put_nowait(count())
+        return answer
 
     def inbound_spi_of(self, spi: int, destination: str, mark: int) -> int | None:
         """The inbound SPI of the child that an SA of the kernel belongs to.

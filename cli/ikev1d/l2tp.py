@@ -97,7 +97,8 @@ class LnsHost:
     """The engine and its surroundings.
 
     `addresses` are the local ones to serve, none for all. `client_id` gives the log's name of a
-    client by its mark; `tunnels_changed` is called with a mark and its number of tunnels.
+    client by its mark; `tunnels_changed` is called with a mark, its
+    number of tunnels, and whether the last one to go went because the client does not answer.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class LnsHost:
         config: Config,
         addresses: Sequence[str],
         client_id: Callable[[int], str],
-        tunnels_changed: Callable[[int, int], None],
+        tunnels_changed: Callable[[int, int, bool], None],
     ) -> None:
         self.engine = Lns(make_settings(config), os.urandom)
         self._proxy_arp = config.ppp.proxy_arp
@@ -330,14 +331,14 @@ class LnsHost:
                     vendor=event.vendor_name or "unnamed",
                     port=event.peer.port,
                 )
-                self._tunnels_changed(event.peer.mark, 1)
+                self._tunnels_changed(event.peer.mark, 1, False)
             case TunnelDown():
                 log.info("L2TP tunnel down", cause=event.cause)
                 left = sum(
                     tunnel.is_live and tunnel.peer.mark == event.peer.mark
                     for tunnel in self.engine.tunnels()
                 )
-                self._tunnels_changed(event.peer.mark, left)
+                self._tunnels_changed(event.peer.mark, left, event.silent)
             case TunnelRefused():
                 log.warning("L2TP tunnel refused", host=event.host_name, cause=event.cause)
             case SessionUp():

@@ -240,10 +240,17 @@ class Gateway:
             self._lns.client_gone(mark, cause)
             del self._leaving[mark]
 
-    def _tunnels_changed(self, mark: int, tunnels: int) -> None:
-        """A client's number of L2TP tunnels has changed."""
+    def _tunnels_changed(self, mark: int, tunnels: int, silent: bool) -> None:
+        """A client's number of L2TP tunnels has changed.
+
+        One that is silent in L2TP has no use for its SAs; any other one may dial again in them.
+        """
+        self._stop_watching(mark)
         if tunnels:
-            self._stop_watching(mark)
+            return
+        if silent:
+            # On the loop's next turn: we are within the L2TP engine's effects.
+            self._loop.call_soon(self._close_client, mark, "the client does not answer in L2TP")
         else:
             self._watch_idle(mark)
 
@@ -258,9 +265,12 @@ class Gateway:
 
     def _close_idle(self, mark: int) -> None:
         self._idle.pop(mark, None)
+        self._close_client(mark, f"no L2TP tunnel for {IDLE_CLIENT:.0f} s")
+
+    def _close_client(self, mark: int, cause: str) -> None:
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None
         if self._ike is not None and client is not None:
-            self._ike.close_client(client.id, f"no L2TP tunnel for {IDLE_CLIENT:.0f} s")
+            self._ike.close_client(client.id, cause)
 
     # --- control socket --------------------------------------------------------------------------
 

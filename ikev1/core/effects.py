@@ -91,6 +91,14 @@ class InstallOutbound:
 
 
 @dataclass(frozen=True, slots=True)
+class CountReceived:
+    """Count the octets that have come through the inbound SAs of a client; the result is an int."""
+
+    ticket: int
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
 class Installed:
     """The SA is in the kernel."""
 
@@ -213,6 +221,7 @@ Effect = (
     ComputeDh
     | InstallInbound
     | InstallOutbound
+    | CountReceived
     | Send
     | RemoveChild
     | MoveChild

@@ -60,6 +60,10 @@ class Settings:
     """Phase 1 exchanges under way at once. Some 3 kB each."""
     half_open_per_address: int = 64
     """The same for one source address: dozens of clients may share a NAT."""
+    dpd_delay: float = 60.0
+    """Silence after which a client is looked at and asked (RFC 3706); 0 for never."""
+    dpd_timeout: float = 180.0
+    """Silence after which a client that was asked is gone."""
     half_open_lifetime: float = 30.0
     """A client that has not finished Phase 1 by then has given up (racoon: 5 tries of 2 s)."""
 

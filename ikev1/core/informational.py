@@ -34,6 +34,17 @@ def delete_child(child: ChildSa) -> Delete:
     )
 
 
+def probe(sa: IkeSa, sequence: int) -> Notification:
+    """R-U-THERE for this SA (RFC 3706 section 5.3)."""
+    return Notification(
+        doi=DOI_IPSEC,
+        protocol_id=ProtocolId.ISAKMP,
+        notify_type=NotifyType.R_U_THERE,
+        spi=sa.cookies,
+        data=sequence.to_bytes(4, "big"),
+    )
+
+
 def answer_to_probe(sa: IkeSa, probe: Notification) -> Notification | None:
     """R-U-THERE-ACK for an R-U-THERE about this SA (RFC 3706 section 5.3), else None."""
     if probe.notify_type != NotifyType.R_U_THERE or probe.spi != sa.cookies:

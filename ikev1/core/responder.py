@@ -27,6 +27,7 @@ from ikev1.core.effects import (
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Exchange, Message, Settings
 from ikev1.core.ike_sa import IkeSa
+from ikev1.core.liveness import Liveness
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.proposals import DOI_IPSEC
 from ikev1.errors import ProtocolError
@@ -62,6 +63,7 @@ class Responder:
         self._tickets: dict[int, tuple[IkeSa, Exchange]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
+        self._liveness = Liveness(self._context, self._at)
 
     # --- entry points ----------------------------------------------------------------------------
 
@@ -83,6 +85,9 @@ class Responder:
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """The host's answer to a question; ignored if its exchange has gone meanwhile."""
         self._context.now = now
+        if isinstance(result, int):
+            self._liveness.counted(ticket, result)
+            return self._context.take_effects()
         waiting = self._tickets.pop(ticket, None)
         if waiting is not None and waiting[1].ticket == ticket:
             self._resume(*waiting, result)
@@ -303,6 +308,7 @@ class Responder:
             return
         payloads, iv = sa.open_hashed(header, body)
         sa.remember(header.message_id)
+        self._liveness.seen(sa.client)
         sa.main_mode = None
         client = self._context.client_of(sa)
         assert client is not None
@@ -395,6 +401,7 @@ class Responder:
         if exchange is sa.main_mode:
             self._leave_half_open(sa)
             self._at(sa.expires, partial(self._ike_sa_timeout, sa.cookies))
+            self._liveness.seen(sa.client)
         else:
             sa.exchanges.pop(exchange.message_id, None)
             self._watch_child(sa, exchange.message_id)

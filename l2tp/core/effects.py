@@ -139,6 +139,8 @@ class TunnelDown:
     tunnel_id: int
     peer: Peer
     cause: str
+    silent: bool = False
+    """Whether it ended because the client does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

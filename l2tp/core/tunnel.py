@@ -342,15 +342,15 @@ class Tunnel:
         if self.state is TunnelState.ESTABLISHED and alive:
             self._transport.start_over(self._now)
             return
-        self._down(TunnelState.GONE, "peer does not answer")
+        self._down(TunnelState.GONE, "peer does not answer", silent=True)
 
-    def _down(self, state: TunnelState, cause: str) -> None:
+    def _down(self, state: TunnelState, cause: str, *, silent: bool = False) -> None:
         was_live = self.is_live
         self.state = state
         self._end_sessions(cause, reachable=False)
         if was_live:
             self.cause = cause
-            self._shared.emit(TunnelDown(self.tunnel_id, self.peer, cause))
+            self._shared.emit(TunnelDown(self.tunnel_id, self.peer, cause, silent))
 
     def _end_sessions(self, cause: str, *, reachable: bool) -> None:
         for session in list(self.sessions.values()):

@@ -18,6 +18,7 @@ from ikev1.core.effects import (
     ChildSa,
     ClientDown,
     ComputeDh,
+    CountReceived,
     Dropped,
     Effect,
     Installed,
@@ -67,11 +68,12 @@ def deterministic(seed: str) -> Callable[[int], bytes]:
 
 
 def settings(**changes: object) -> Settings:
-    """Settings that allow everything, with one key for anybody."""
+    """Settings that allow everything, with one key for anybody, and nobody asked if he lives."""
     values: dict[str, object] = {
         "ike": EVERY_IKE,
         "esp": EVERY_ESP,
         "credentials": Credentials([PresharedKey("office", PSK)]),
+        "dpd_delay": 0.0,
     }
     return Settings(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -89,6 +91,8 @@ class IkeHost:
     """Inbound SAs in the kernel, by SPI."""
     outbound: dict[int, ChildSa] = field(default_factory=dict)
     """Outbound SAs in the kernel, by the SPI of their inbound half."""
+    received: dict[int, int] = field(default_factory=dict)
+    """Octets that have come through the SAs of a mark."""
     now: float = 0.0
     hold: tuple[type, ...] = ()
     """Kinds of questions whose answers wait for `answer`."""
@@ -189,6 +193,8 @@ class IkeHost:
                 if not isinstance(effect, self.hold):
                     return self._complete(effect.ticket, result)
                 self.held.append((effect.ticket, result))
+            case CountReceived():
+                return self._complete(effect.ticket, self.received.get(effect.mark, 0))
             case RemoveChild():
                 self.inbound.pop(effect.child.inbound_spi, None)
                 self.outbound.pop(effect.child.inbound_spi, None)

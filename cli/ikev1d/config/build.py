@@ -73,6 +73,10 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
         raise check.error(
             ("ike", "half_open_per_address"), "is above half_open_limit, and so limits nothing"
         )
+    if table.dpd_delay >= table.dpd_timeout:
+        raise check.error(
+            ("ike", "dpd_timeout"), "is not above dpd_delay: no client would have time to answer"
+        )
     return Ike(
         encryption=check.names(
             ("ike", "encryption"),
@@ -88,6 +92,8 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
         half_open_limit=table.half_open_limit,
         half_open_per_address=table.half_open_per_address,
         half_open_timeout=table.half_open_timeout,
+        dpd_delay=table.dpd_delay,
+        dpd_timeout=table.dpd_timeout,
     )
 
 

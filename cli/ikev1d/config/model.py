@@ -82,6 +82,10 @@ class Ike:
     half_open_limit: int
     half_open_per_address: int
     half_open_timeout: int
+    dpd_delay: int
+    """Silence after which a client is asked whether it lives; 0 for never."""
+    dpd_timeout: int
+    """Silence after which a client that was asked is gone."""
 
 
 @dataclass(frozen=True, slots=True)

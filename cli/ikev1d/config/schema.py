@@ -49,6 +49,8 @@ class IkeTable(Table, frozen=True):
     half_open_limit: Count = 2000
     half_open_per_address: Count = 64
     half_open_timeout: Seconds = 30
+    dpd_delay: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    dpd_timeout: Seconds = 180
 
 
 class EspTable(Table, frozen=True):

@@ -78,6 +78,8 @@ def test_everything_set(load_text: Load) -> None:
         half_open_limit = 100
         half_open_per_address = 10
         half_open_timeout = 20
+        dpd_delay = 15
+        dpd_timeout = 90
         [esp]
         policy = "strict"
         integrity = ["sha512"]
@@ -125,6 +127,7 @@ def test_everything_set(load_text: Load) -> None:
     assert ike.groups == STRICT.ike_groups
     assert (ike.max_lifetime, ike.half_open_limit, ike.half_open_per_address) == (28800, 100, 10)
     assert ike.half_open_timeout == 20
+    assert (ike.dpd_delay, ike.dpd_timeout) == (15, 90)
     assert config.esp.encryption == STRICT.esp_encryption
     assert config.esp.integrity == ("sha512",)
     assert config.esp.max_lifetime == 3600
