@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from xfrm.constants import (
+    IPPROTO_ESP,
     UDP_ENCAP,
     UDP_ENCAP_ESPINUDP,
     XFRM_INF,
     Action,
     Direction,
+    Mode,
 )
 from xfrm.errors import KernelError
 from xfrm.flat import Layout
-from xfrm.messages import XFRM_USERPOLICY_INFO
+from xfrm.messages import XFRM_USER_TMPL, XFRM_USERPOLICY_INFO
 
 IP_PKTINFO = 8
 IP_XFRM_POLICY = 17
@@ -23,6 +25,8 @@ SO_RCVMARK = 75
 """Linux 5.19 and later: a received packet's mark arrives as an SO_MARK control message."""
 
 _USERPOLICY = Layout(XFRM_USERPOLICY_INFO)
+_TEMPLATE = Layout(XFRM_USER_TMPL)
+_ALL_ALGORITHMS = 0xFFFFFFFF
 _PKTINFO = struct.Struct("=i4s4s")
 _MARK = struct.Struct("=I")
 
@@ -47,8 +51,31 @@ def bypass_ipsec(sock: socket.socket) -> None:
     An IKE daemon needs that for its own messages. Raises KernelError.
     """
     for direction in (Direction.IN, Direction.OUT):
-        policy = {
-            "sel_family": sock.family,
+        _set(sock, socket.IPPROTO_IP, IP_XFRM_POLICY, _allow(direction), "bypass_ipsec")
+
+
+def through_sa(reqid: int) -> bytes:
+    """Make the value of IP_XFRM_POLICY for a socket that takes in ESP of SAs with this reqid alone.
+
+    The SAs are of transport mode. What the socket sends is left to the machine's policies.
+    """
+    template = {
+        "id_proto": IPPROTO_ESP,
+        "family": socket.AF_INET,
+        "reqid": reqid,
+        "mode": Mode.TRANSPORT,
+        "aalgos": _ALL_ALGORITHMS,
+        "ealgos": _ALL_ALGORITHMS,
+        "calgos": _ALL_ALGORITHMS,
+    }
+    return _allow(Direction.IN) + _TEMPLATE.pack(template)
+
+
+def _allow(direction: Direction) -> bytes:
+    """A policy that lets everything pass, save what templates behind it ask for."""
+    return _USERPOLICY.pack(
+        {
+            "sel_family": socket.AF_INET,
             "dir": direction,
             "action": Action.ALLOW,
             "lft_soft_byte_limit": XFRM_INF,
@@ -56,7 +83,7 @@ def bypass_ipsec(sock: socket.socket) -> None:
             "lft_soft_packet_limit": XFRM_INF,
             "lft_hard_packet_limit": XFRM_INF,
         }
-        _set(sock, socket.IPPROTO_IP, IP_XFRM_POLICY, _USERPOLICY.pack(policy), "bypass_ipsec")
+    )
 
 
 def accept_esp_in_udp(sock: socket.socket) -> None:

@@ -17,6 +17,7 @@ from cli.ikev1d.workers import DhWorkers
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    ChildSa,
     ChildUp,
     ClientDown,
     ComputeDh,
@@ -72,7 +73,8 @@ class IkeHost:
     """The engine and its surroundings.
 
     `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with mark, name
-    and cause for each client of which nothing is left, `child_up` with each child SA that is up.
+    and cause for each client of which nothing is left, `child_coming` with each child SA before the
+    client can send through it, and `child_up` once it is up.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class IkeHost:
         unusable: Collection[str],
         story: Story,
         client_gone: Callable[[int, str, str], None],
+        child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
     ) -> None:
         self.engine = Responder(
@@ -94,6 +97,7 @@ class IkeHost:
         self._sas = sas
         self._story = story
         self._client_gone = client_gone
+        self._child_coming = child_coming
         self._child_up = child_up
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
@@ -137,6 +141,7 @@ class IkeHost:
                 case ComputeDh():
                     self._workers.compute(effect, partial(self._complete, effect.ticket))
                 case InstallInbound():
+                    self._child_coming(effect.child)
                     self._await(effect.ticket, self._sas.install_inbound(effect.child))
                 case InstallOutbound():
                     self._await(
@@ -147,6 +152,7 @@ class IkeHost:
                 case RemoveChild():
                     self._sas.remove(effect.child)
                 case MoveChild():
+                    self._child_coming(effect.new)
                     self._sas.move(effect.old, effect.new)
                 case _:
                     self._story.tell(effect)

@@ -292,9 +292,10 @@ class KernelSas:
 
     # --- the kernel's forms ----------------------------------------------------------------------
 
-    def _reqid(self, child: ChildSa) -> int:
+    def reqid(self, mark: int) -> int:
+        """The request identifier of all SAs of a client."""
         step = self._mark_mask & -self._mark_mask
-        return REQID_BASE + (child.mark - self._mark_base) // step % REQID_COUNT
+        return REQID_BASE + (mark - self._mark_base) // step % REQID_COUNT
 
     def _mark(self, child: ChildSa) -> Mark:
         return Mark(child.mark, self._mark_mask)
@@ -308,7 +309,7 @@ class KernelSas:
                 spi=child.inbound_spi,
                 src=path.remote,
                 dst=path.local,
-                reqid=self._reqid(child),
+                reqid=self.reqid(child.mark),
                 selector=_selector(path, Direction.IN),
                 encap=encap,
                 mapping_interval=MAPPING_INTERVAL if encap else 0,
@@ -328,7 +329,7 @@ class KernelSas:
                 spi=child.outbound_spi,
                 src=path.local,
                 dst=path.remote,
-                reqid=self._reqid(child),
+                reqid=self.reqid(child.mark),
                 selector=_selector(path, Direction.OUT),
                 encap=encap,
                 mark=self._mark(child),
@@ -341,7 +342,7 @@ class KernelSas:
     def _policy(self, child: ChildSa, direction: Direction) -> Policy:
         """The policy of a client for one direction."""
         selector = _selector(child.path, direction)
-        template = Template(src=selector.src, dst=selector.dst, reqid=self._reqid(child))
+        template = Template(src=selector.src, dst=selector.dst, reqid=self.reqid(child.mark))
         return Policy(
             selector=selector,
             direction=direction,

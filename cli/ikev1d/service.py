@@ -32,11 +32,13 @@ from cli.ikev1d.status import client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT, IkeSockets
-from ikev1.core.effects import ChildUp
+from ikev1.core.effects import ChildSa, ChildUp
 from l2tp.datapath.errors import DataPathError
+from l2tp.datapath.flows import Flow
 from xfrm.errors import KernelError
 from xfrm.events import Event, Expire, NatMapping, Resync
 from xfrm.sadb import Sadb
+from xfrm.sockets import through_sa
 
 VERSION = version("ikev1d")
 
@@ -140,10 +142,13 @@ class Gateway:
             self._unusable,
             self._story,
             self._client_gone,
+            self._child_coming,
             self._child_up,
         )
         self._undo.push_async_callback(self._ike.close, "the gateway stops")
-        self._lns = LnsHost(config, self._addresses, self._client_id, self._tunnels_changed)
+        self._lns = LnsHost(
+            config, self._addresses, self._client_id, self._socket_policy, self._tunnels_changed
+        )
         self._undo.push_async_callback(self._lns.close)
         await self._lns.start()
         sockets.start(self._ike.receive)
@@ -228,6 +233,16 @@ class Gateway:
             return self._leaving[mark]
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None
         return client.id if client else f"mark-{mark:x}"
+
+    def _socket_policy(self, mark: int) -> bytes:
+        """The IPsec policy that keeps everybody but the client off a socket."""
+        return through_sa(self._sas.reqid(mark))
+
+    def _child_coming(self, child: ChildSa) -> None:
+        if self._lns is not None:
+            path = child.path
+            flow = Flow(path.local, path.remote, child.client_port)
+            self._lns.data_paths.announce(child.mark, flow)
 
     def _child_up(self, event: ChildUp) -> None:
         if not event.rekeyed:

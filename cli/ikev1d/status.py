@@ -28,7 +28,8 @@ def client_statuses(
             ike_sas[-1] if ike_sas else None,
             tunnel,
             session,
-            lns.interface(session.session_id) if session else "",
+            lns.data_paths.interface(session.session_id) if session else "",
+            lns.data_paths.kind(session.session_id) if session else "",
             traffic.get(client.mark, Traffic()),
             now,
         )
@@ -40,6 +41,7 @@ def _status(
     tunnel: TunnelView | None,
     session: SessionView | None,
     interface: str,
+    data_path: str,
     traffic: Traffic,
     now: float,
 ) -> ClientStatus:
@@ -60,7 +62,7 @@ def _status(
         auth=session.auth_protocol.value if session and session.auth_protocol else "",
         inner_address=str(session.address) if session and session.address else "",
         interface=interface,
-        data_path="kernel" if interface else "",
+        data_path=data_path,
         age=int(now - client.since),
         bytes_in=traffic.received,
         bytes_out=traffic.sent,

@@ -1,4 +1,4 @@
-"""Where the packets of a PPP session go: the kernel's own L2TP and PPP."""
+"""Where the packets of a PPP session go: the kernel's own L2TP and PPP, or a TUN interface."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ class LinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """PPP frames and their octets, both ways, negotiation included."""
+    """PPP frames and their octets, both ways: all of them, or those with IP packets."""
 
     received_packets: int
     received_bytes: int
@@ -29,18 +29,11 @@ class Counters:
 
 
 class DataPath(Protocol):
-    """Carries the PPP frames of one session, and its IP packets once it is configured.
-
-    What it receives and does not handle itself it gives to a callback, as a PPP frame without
-    address and control field: two octets of protocol, then the information.
-    """
+    """Carries the IP packets of one session between its peer and a network interface."""
 
     @property
     def interface(self) -> str | None:
         """Name of the network interface; None before `configure`."""
-
-    def send(self, frame: bytes) -> bool:
-        """Send a frame of the form the callback gets. False if it was lost on our side."""
 
     async def configure(self, settings: LinkSettings) -> None:
         """Make the network interface and let IP packets through. Raises DataPathError."""

@@ -15,10 +15,19 @@ _REMEDIES = {
     ("PPPoL2TP tunnel", errno.EADDRINUSE): "before Linux 6.10 the kernel mixes up tunnels with the"
     " same addresses and ports: close the older one",
     ("PPPoL2TP session", errno.EEXIST): "the tunnel has a session with this ID",
+    ("open /dev/net/tun", errno.ENOENT): "load the kernel module tun",
+    ("open /dev/net/tun", errno.ENODEV): "load the kernel module tun",
     ("set options", errno.ENOPROTOOPT): "SO_RCVMARK needs Linux 5.19",
     ("bind", errno.EADDRINUSE): "another program, such as xl2tpd, uses this UDP port",
     ("bind", errno.EADDRNOTAVAIL): "no interface has this address",
     ("find interface", errno.ENODEV): "no interface has this name",
+}
+
+
+_UNAVAILABLE = {
+    "PPPoL2TP socket": {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT},
+    # In a container the device is missing, or may not be opened: TUN may all the same.
+    "open /dev/ppp": {errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EPERM, errno.EACCES},
 }
 
 
@@ -39,6 +48,11 @@ class DataPathError(Exception):
         name = errno.errorcode.get(error_number, str(error_number))
         text = f"{operation} {what}: {name}, {os.strerror(error_number)}"
         super().__init__(f"{text}; {self.remedy}" if self.remedy else text)
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether there is no L2TP or PPP in this kernel, for this process."""
+        return self.errno in _UNAVAILABLE.get(self.operation, ())
 
 
 class SharedFlowError(DataPathError):

@@ -10,7 +10,7 @@ import errno
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from l2tp.datapath import Counters, LinkSettings
@@ -41,6 +41,12 @@ class TunnelEnds:
     """Carried by what the kernel sends, so that it leaves through the client's own SA."""
     tunnel_id: int
     peer_tunnel_id: int
+    policy: bytes = field(default=b"", repr=False)
+    """Value of IP_XFRM_POLICY that lets in what came through the client's SAs alone.
+
+    The kernel's L2TP looks at neither SA nor mark, and whoever has the client's address may use its
+    port, too: every other client behind its NAT. Without a policy that is not held against it.
+    """
 
 
 class KernelTunnel:
@@ -56,6 +62,9 @@ class KernelTunnel:
         self._udp = L2tpSocket(on_datagram)
         try:
             self._udp.open(ends.local, ends.peer, ends.mark)
+            if ends.policy:
+                # Not before the socket is connected: until then others' datagrams come here, too.
+                self._udp.set_policy(ends.policy)
             self._tunnel = PppoL2tpSocket(
                 self._udp.fileno(), ends.tunnel_id, 0, ends.peer_tunnel_id, 0
             )
@@ -172,18 +181,18 @@ class KernelDataPaths:
     def __init__(self, on_datagram: Callable[[Datagram], None]) -> None:
         """`on_datagram` gets what arrives for a tunnel and is not of a session of the kernel."""
         self._on_datagram = on_datagram
-        self._interfaces = Interfaces()
+        self.interfaces = Interfaces()
         self._tunnels: dict[int, KernelTunnel] = {}
         self._flows_are_shared = finds_tunnels_by_id(platform.release())
 
     async def open(self) -> None:
         """Get ready, and remove the proxy ARP entries of an earlier run that was killed."""
-        await self._interfaces.open()
-        await self._interfaces.purge_proxy_arp()
+        await self.interfaces.open()
+        await self.interfaces.purge_proxy_arp()
 
     def close(self) -> None:
         """Close what `open` opened; data paths are closed by themselves, before."""
-        self._interfaces.close()
+        self.interfaces.close()
 
     async def open_session(
         self,
@@ -215,7 +224,7 @@ class KernelDataPaths:
             channel = Channel(session.channel(), on_frame)
             undo.pop_all()
         leave = partial(self._leave, tunnel)
-        return KernelDataPath(session, channel, mru, self._interfaces, on_frame, leave)
+        return KernelDataPath(session, channel, mru, self.interfaces, on_frame, leave)
 
     def _refuse_shared_flow(self, ends: TunnelEnds) -> None:
         if self._flows_are_shared:

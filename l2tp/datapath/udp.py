@@ -21,6 +21,7 @@ from l2tp.datapath.errors import DataPathError
 L2TP_PORT = 1701
 
 IP_PKTINFO = 8
+IP_XFRM_POLICY = 17
 SO_MARK = 36
 SO_RCVMARK = 75
 
@@ -82,6 +83,16 @@ class L2tpSocket:
             what = f"UDP {local.host}:{local.port}"
             raise DataPathError(error.errno or 0, operation, what) from error
         self._loop.add_reader(sock.fileno(), self._read)
+
+    def set_policy(self, policy: bytes) -> None:
+        """Have an IPsec policy (the value of IP_XFRM_POLICY) for this socket alone.
+
+        Raises DataPathError.
+        """
+        try:
+            self._socket.setsockopt(socket.IPPROTO_IP, IP_XFRM_POLICY, policy)
+        except OSError as error:
+            raise DataPathError(error.errno or 0, "set the IPsec policy", "UDP socket") from error
 
     def fileno(self) -> int:
         """The file descriptor."""

@@ -10,13 +10,16 @@ from l2tp.datapath.kernel import finds_tunnels_by_id
 
 
 def test_ioctl_numbers_are_those_of_the_header_file() -> None:
-    assert {name: number for name, number in vars(ioctls).items() if name.startswith("PPP")} == {
+    assert {
+        name: number for name, number in vars(ioctls).items() if name.isupper() and name[0] != "_"
+    } == {
         "PPPIOCGL2TPSTATS": 0x80487436,
         "PPPIOCGCHAN": 0x80047437,
         "PPPIOCATTCHAN": 0x40047438,
         "PPPIOCCONNECT": 0x4004743A,
         "PPPIOCNEWUNIT": 0xC004743E,
         "PPPIOCSMRU": 0x40047452,
+        "TUNSETIFF": 0x400454CA,
     }
 
 
