@@ -1,7 +1,7 @@
 """The gateway's IKE sockets, UDP 500 and 4500.
 
-Each wake-up drains a bounded number of datagrams, and each answer leaves from the address that the
-question was sent to.
+Each wake-up reads one datagram, which may take a millisecond to serve, before other sockets and
+timers have their turn. Each answer leaves from the address that the question was sent to.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ IKE_PORT = 500
 NAT_T_PORT = 4500
 """RFC 3947 section 4."""
 MAX_DATAGRAM = 65_535
-DRAIN = 32
-"""Datagrams read in one wake-up, so that other sockets and timers get their turn."""
 ANCILLARY_SIZE = 128
 """Octets of control messages: IP_PKTINFO and SO_MARK take 52."""
 RECEIVE_BUFFER = 4 * 1024 * 1024
@@ -54,7 +52,7 @@ class DatagramSocket:
 
     def start(self, receive: Callable[[bytes, str, str, int], None]) -> None:
         """Call `receive(datagram, local address, remote address, remote port)` for each."""
-        asyncio.get_running_loop().add_reader(self._socket, self._drain, receive)
+        asyncio.get_running_loop().add_reader(self._socket, self._receive, receive)
 
     def send(self, datagram: bytes, local: str, remote: str, port: int) -> None:
         """Send one datagram from `local`. Raises OSError."""
@@ -65,18 +63,12 @@ class DatagramSocket:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def _drain(self, receive: Callable[[bytes, str, str, int], None]) -> None:
-        for _ in range(DRAIN):
-            try:
-                data, ancillary, _, (remote, port) = self._socket.recvmsg(
-                    MAX_DATAGRAM, ANCILLARY_SIZE
-                )
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # an ICMP error of something sent before
-            info = packet_info(ancillary)
-            receive(data, info.local_address, remote, port)
+    def _receive(self, receive: Callable[[bytes, str, str, int], None]) -> None:
+        try:
+            data, ancillary, _, (remote, port) = self._socket.recvmsg(MAX_DATAGRAM, ANCILLARY_SIZE)
+        except OSError:
+            return  # an ICMP error of something sent before, or a bad checksum
+        receive(data, packet_info(ancillary).local_address, remote, port)
 
 
 class IkeSockets:

@@ -16,8 +16,8 @@ Answer = Callable[[DhResult | DhError], None]
 class DhWorkers:
     """Computes Diffie-Hellman, with a thread for each core but one, which is left to the loop.
 
-    A short computation is a callback of the event loop: a thread would cost a third more, and hold
-    up the loop as long, by the GIL.
+    A short computation is done in place: a thread would cost a third more, and hold up the event
+    loop as long, by the GIL.
     """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
@@ -26,16 +26,16 @@ class DhWorkers:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dh")
 
     def compute(self, question: ComputeDh, answer: Answer) -> None:
-        """Call `answer` later, from the loop; a bad public value is an answer too."""
-        loop = asyncio.get_running_loop()
+        """Call `answer`, at once or later from the loop; a bad public value is an answer too."""
         if cost(question.group) is Cost.SHORT:
-            loop.call_soon(lambda: answer(self._run(question)))
+            answer(self._run(question))
             return
 
         def done(future: asyncio.Future[DhResult | DhError]) -> None:
             if not future.cancelled():
                 answer(future.result())
 
+        loop = asyncio.get_running_loop()
         loop.run_in_executor(self._threads, self._run, question).add_done_callback(done)
 
     def _run(self, question: ComputeDh) -> DhResult | DhError:

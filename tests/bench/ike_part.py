@@ -104,7 +104,7 @@ def _measure(loop: asyncio.AbstractEventLoop, file: Path) -> None:
     watch("kernel SAs", KernelSas, "install_inbound", "install_outbound", "remove")
     watch("kernel SAs", KernelSas, "_inbound_sa", "_outbound_sa", "_policy")
     watch("UDP system calls", socket.socket, "recvmsg", "sendmsg")
-    watch("UDP sockets", udp.DatagramSocket, "send", "_drain")
+    watch("UDP sockets", udp.DatagramSocket, "send", "_receive")
 
     begun = process_time()
 

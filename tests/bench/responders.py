@@ -68,7 +68,7 @@ swanctl {{
 }}
 """
 _PLUGINS = (
-    "load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes des kernel-netlink socket-default"
+    "load = random nonce gmp openssl hmac kdf md5 sha1 sha2 aes des kernel-netlink socket-default"
     " vici updown"
 )
 _TUNING = """dh_exponent_ansi_x9_42 = no
