@@ -78,7 +78,7 @@ def test_a_lifetime_that_is_no_number() -> None:
 
 def test_what_message_1_brings_besides_is_passed_over() -> None:
     host = IkeHost()
-    values = [OFFER, VendorId(b"x"), NONCE, RawPayload(PayloadType(200), b"?")]
+    values: list[Payload] = [OFFER, VendorId(b"x"), NONCE, RawPayload(PayloadType(200), b"?")]
     sent = host.receive(build_message(FIRST, MAIN, 0, values), Dialin(host).path(floated=False))
     assert len(sent) == 1
     assert host.engine.half_open == 1
