@@ -98,14 +98,15 @@ class Stage:
         esp: str = "aes256-sha1",
         port: str = "1701",
         gateway_port: str = "1701",
+        l2tp_port: int = 1701,
         retransmit_timeout: float = 2.0,
         retransmit_tries: int = 5,
     ) -> LinuxClient:
         """Start a Linux client on ``machine``, ready to dial in with these settings.
 
         ``ike`` and ``esp`` are swanctl proposals, ``port`` and ``gateway_port`` the UDP ports of
-        the traffic selectors: what it asks for, L2TP itself always runs from 1701 to 1701. A secret
-        that is not given is the right one.
+        the traffic selectors: what it asks for. L2TP itself runs from ``l2tp_port``, 0 for one that
+        the kernel picks, to 1701. A secret that is not given is the right one.
         """
         connection = Connection(
             local_address="%any",
@@ -121,6 +122,7 @@ class Stage:
             connection,
             user,
             self.settings.users.get(user, "") if password is None else password,
+            l2tp_port=l2tp_port,
             retransmit_timeout=retransmit_timeout,
             retransmit_tries=retransmit_tries,
         )

@@ -58,10 +58,13 @@ def _receive(connection: socket.socket) -> bytes:
     return digest.digest()
 
 
-def transfer(sender: Host, receiver: Host, address: str, size: int = 1 << 20) -> Transfer:
+def transfer(
+    sender: Host, receiver: Host, address: str, size: int = 1 << 20, port: int = PORT
+) -> Transfer:
     """Send about ``size`` bytes by TCP to ``receiver``, which has ``address``, and compare hashes.
 
-    Raises `TransferError`, and OSError (a TimeoutError too) if the connection fails.
+    Transfers to one address at once need a ``port`` each. Raises `TransferError`, and OSError (a
+    TimeoutError too) if the connection fails.
     """
     blocks = max(1, size // len(BLOCK))
     received: list[bytes] = []
@@ -72,7 +75,7 @@ def transfer(sender: Host, receiver: Host, address: str, size: int = 1 << 20) ->
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.settimeout(SOCKET_LIMIT)
         connection.settimeout(SOCKET_LIMIT)
-        listener.bind((address, PORT))
+        listener.bind((address, port))
         listener.listen()
 
         def serve() -> None:
@@ -84,7 +87,7 @@ def transfer(sender: Host, receiver: Host, address: str, size: int = 1 << 20) ->
         server = threading.Thread(target=serve)
         begun = time.monotonic()
         server.start()
-        connection.connect((address, PORT))
+        connection.connect((address, port))
         sent = _send(connection, blocks)
         server.join()
         seconds = time.monotonic() - begun
