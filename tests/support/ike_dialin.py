@@ -48,6 +48,8 @@ class Dialin:
     nat: str | None = None
     ports: tuple[int, int] = (500, 4500)
     gateway: str = GATEWAY
+    dialled: str | None = None
+    """The gateway's address as the client knows it, where the gateway is behind a NAT."""
     seed: str = "client"
     make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key
     told: list[Effect] = field(default_factory=list)
@@ -58,7 +60,7 @@ class Dialin:
         self.initiator = Initiator(
             self.profile,
             self.psk,
-            ClientPath(ip_address(self.inner), ip_address(self.gateway)),
+            ClientPath(ip_address(self.inner), ip_address(self.dialled or self.gateway)),
             deterministic(self.seed),
             make_dh=self.make_dh,
         )
