@@ -27,6 +27,7 @@ from ikev1.core.effects import (
 )
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Settings
+from ikev1.core.fragmentation import split
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
@@ -81,9 +82,13 @@ class Context:
         self._tickets += 1
         return self._tickets
 
-    def send(self, path: Path, message: bytes) -> None:
-        """Send a message, behind the non-ESP marker where the path has ESP too."""
-        self.emit(Send(path, NON_ESP_MARKER + message if path.encapsulated else message))
+    def send(self, path: Path, message: bytes, *, fragments: bool = False) -> None:
+        """Send a message, behind the non-ESP marker where the path has ESP too.
+
+        In `fragments` if it is large and the peer takes them.
+        """
+        for piece in split(message) if fragments else (message,):
+            self.emit(Send(path, NON_ESP_MARKER + piece if path.encapsulated else piece))
 
     def message_id(self) -> int:
         """A fresh message ID of ours, which is never 0."""
@@ -93,7 +98,8 @@ class Context:
         """Send a protected Informational message."""
         message_id = self.message_id()
         sa.remember(message_id)
-        self.send(sa.path, informational.make(sa, message_id, values))
+        message = informational.make(sa, message_id, values)
+        self.send(sa.path, message, fragments=sa.takes_fragments)
 
     # --- Phase 1 ---------------------------------------------------------------------------------
 

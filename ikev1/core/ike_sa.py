@@ -44,6 +44,8 @@ class IkeSa:
     variant: Variant | None = None
     nat: NatSituation = field(default_factory=NatSituation)
     implementation: Implementation = UNKNOWN
+    takes_fragments: bool = False
+    """Whether large messages are sent in fragments."""
     keys: keymat.Phase1Keys | None = None
     last_block: bytes = b""
     """Last CBC block of Phase 1, which every Phase 2 IV starts from."""

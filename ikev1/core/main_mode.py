@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ikev1.core import identity, natt, proposals, quirks
+from ikev1.core import fragmentation, identity, natt, proposals, quirks
 from ikev1.core.context import Context
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ComputeDh
@@ -90,6 +90,7 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     offer, sai_b = _security_association(message.payloads)
     vendor_ids = tuple(vendor.data for vendor in message.payloads.all(VendorId))
     sa.implementation = quirks.recognise(vendor_ids)
+    sa.takes_fragments = fragmentation.is_welcome(vendor_ids)
     candidates = context.settings.credentials.candidates(message.path.local, message.path.remote)
     if not candidates:
         raise ExchangeError(
@@ -103,16 +104,8 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
 
     # <-- HDR, SA
     choice = sa.choice
-    message = yield Await(
-        sa.clear(
-            ExchangeType.IDENTITY_PROTECTION,
-            (
-                proposals.answer(offer, choice.proposal, choice.transform, choice.proposal.spi),
-                *(VendorId(data) for data in _our_vendor_ids(sa, vendor_ids)),
-            ),
-        ),
-        encrypted=False,
-    )
+    reply = _message_2(sa, choice, offer, vendor_ids, room=message.header.length)
+    message = yield Await(reply, encrypted=False)
 
     # HDR, KE, Ni -->
     assert message.payloads is not None
@@ -215,12 +208,27 @@ def nonce_of(payloads: Payloads) -> bytes:
     return nonce
 
 
-def _our_vendor_ids(sa: IkeSa, theirs: Sequence[bytes]) -> list[bytes]:
-    """One NAT-T vendor ID, and DPD, where the client named them."""
-    ours = [sa.variant.vendor_id] if sa.variant else []
+def _message_2(
+    sa: IkeSa, choice: proposals.IkeChoice, offer: SaPayload, theirs: Sequence[bytes], *, room: int
+) -> bytes:
+    """The SA; one NAT-T vendor ID, DPD and FRAGMENTATION where the client named them.
+
+    FRAGMENTATION is longer than the client's, if that is Windows or libreswan: it is left out
+    where message 2 would come to more than the `room` octets of message 1.
+    """
+    values: list[Payload] = [
+        proposals.answer(offer, choice.proposal, choice.transform, choice.proposal.spi)
+    ]
+    if sa.variant:
+        values.append(VendorId(sa.variant.vendor_id))
     if quirks.DPD in theirs:
-        ours.append(quirks.DPD)
-    return ours
+        values.append(VendorId(quirks.DPD))
+    message = sa.clear(ExchangeType.IDENTITY_PROTECTION, values)
+    if fragmentation.is_announced(theirs):
+        values.append(VendorId(fragmentation.ANNOUNCEMENT))
+        longer = sa.clear(ExchangeType.IDENTITY_PROTECTION, values)
+        message = longer if len(longer) <= room else message
+    return message
 
 
 def _verify(

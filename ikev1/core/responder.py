@@ -26,12 +26,13 @@ from ikev1.core.effects import (
 )
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Exchange, Message, Settings
+from ikev1.core.fragmentation import Fragments, Standing
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.liveness import Liveness
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.proposals import DOI_IPSEC
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import ExchangeType, Flag, NotifyType, ProtocolId
+from ikev1.wire.enums import ExchangeType, Flag, NotifyType, PayloadType, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header, parse_header
 from ikev1.wire.message import Payloads, build_message, parse_payloads
 from ikev1.wire.payloads import Delete, Notification
@@ -77,7 +78,10 @@ class Responder:
                     return [Dropped(path, "no-non-esp-marker")]
                 datagram = datagram[4:]
             header = parse_header(datagram)
-            self._dispatch(header, datagram, path)
+            if header.next_payload == PayloadType.FRAGMENT:
+                self._fragment(header, datagram, path)
+            else:
+                self._dispatch(header, datagram, path)
         except ProtocolError as error:
             context.emit(Dropped(path, f"malformed-{error.notify.name.lower()}"))
         return context.take_effects()
@@ -193,6 +197,20 @@ class Responder:
     def _first_message(self, header: Header, datagram: bytes, path: Path) -> None:
         """Message 1 of Main Mode, which is the only way into the table of half-open SAs."""
         key = (header.initiator_cookie, path.remote, path.remote_port)
+    def _fragment(self, header: Header, datagram: bytes, path: Path) -> None:
+        """A piece of a message, which is served once it is whole as if it had come so."""
+        sa = self._context.ike_sas.get(header.initiator_cookie + header.responder_cookie)
+        if sa is not None:
+            standing = Standing.ESTABLISHED if sa.established else Standing.HALF_OPEN
+        elif header.responder_cookie == NO_COOKIE:
+            standing = Standing.STRANGER
+        else:
+            self._drop(path, "unknown-cookie")
+            return
+        message = self._fragments.take(header, datagram, path, standing, self._context.now)
+        if message is not None:
+            self._dispatch(parse_header(message), message, path)
+
         if key in self._begun:
             known = self._half_open.get(key)
             if (
@@ -384,14 +402,18 @@ class Responder:
     def _reply(self, sa: IkeSa, exchange: Exchange, reply: bytes) -> None:
         exchange.reply = reply
         exchange.replies += 1
-        self._context.send(sa.path, reply)
+        self._context.send(sa.path, reply, fragments=sa.takes_fragments)
 
     def _repeat(self, sa: IkeSa, exchange: Exchange, digest: bytes, path: Path) -> bool:
         """Answer a repeated request with the reply it had; whether it was one."""
         if digest != exchange.request:
             return False
         if exchange.reply:
-            self._context.send(path if not sa.established else sa.path, exchange.reply)
+            self._context.send(
+                path if not sa.established else sa.path,
+                exchange.reply,
+                fragments=sa.takes_fragments,
+            )
         else:
             self._drop(path, "repeated-request")
         return True
@@ -543,7 +565,7 @@ class Responder:
         exchange = sa.exchanges.get(message_id) if sa else None
         if sa and exchange and exchange.awaits and exchange.reply:
             exchange.insisted += 1
-            self._context.send(sa.path, exchange.reply)
+            self._context.send(sa.path, exchange.reply, fragments=sa.takes_fragments)
             self._insist_later(sa, exchange)
 
     def _quick_mode_timeout(self, cookies: bytes, message_id: int) -> None:
