@@ -150,7 +150,7 @@ class Dialin:
         psk: bytes = PSK,
     ) -> Self:
         """A client with a private address, whose NAT gives it other ports."""
-        return cls(host, profile, psk, inner, NAT, ports, seed=seed)
+        return cls(host, profile, psk, inner=inner, nat=NAT, ports=ports, seed=seed)
 
     def again(self, seed: str, profile: Profile | None = None) -> Self:
         """The same client with a new Phase 1, over the same NAT mapping."""
@@ -158,12 +158,13 @@ class Dialin:
             self.host,
             profile or self.profile,
             self.psk,
-            self.inner,
-            self.nat,
-            self.ports,
-            self.gateway,
-            seed,
-            self.make_dh,
+            inner=self.inner,
+            nat=self.nat,
+            ports=self.ports,
+            gateway=self.gateway,
+            dialled=self.dialled,
+            seed=seed,
+            make_dh=self.make_dh,
         )
 
     # --- what has come of it ---------------------------------------------------------------------
