@@ -72,6 +72,8 @@ class Gateway:
     paths: dict[int, Path] = field(default_factory=dict)
     outbox: list[tuple[Peer, bytes]] = field(default_factory=list)
     failing_paths: bool = False
+    in_user_space: bool = False
+    """Where data paths are opened from now on."""
 
     def receive(self, datagram: bytes, sender: Peer, now: float) -> None:
         """Take a datagram, as the kernel would: data of an open path never reaches the socket."""
@@ -79,7 +81,7 @@ class Gateway:
         if not flags & 0x8000:
             offset = 4 if flags & 0x4000 else 2
             _, session = struct.unpack(">HH", datagram[offset : offset + 4])
-            if session in self.paths:
+            if session in self.paths and not self.in_user_space:
                 frame = datagram[offset + 4 :].removeprefix(b"\xff\x03")
                 self.carry_out(self.lns.frame_received(session, frame, now), now)
                 return
@@ -109,7 +111,7 @@ class Gateway:
         if self.failing_paths:
             answer: DataPathOpened | DataPathFailed = DataPathFailed("no kernel support")
         else:
-            answer = DataPathOpened()
+            answer = DataPathOpened(in_user_space=self.in_user_space)
             self.paths[effect.session_id] = Path(
                 effect.peer, effect.peer_tunnel_id, effect.peer_session_id
             )
