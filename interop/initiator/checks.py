@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from ikev1.wire.enums import EncapsulationMode, IdType, IkeAttribute, IpsecAttribute, PayloadType
+from ikev1.wire.header import Header
 from ikev1.wire.message import Payloads
-from ikev1.wire.payloads import Identification, Nonce, VendorId
+from ikev1.wire.payloads import Fragment, Identification, Nonce, VendorId
 from ikev1.wire.sa import Proposal, SaPayload, Transform
 from interop.initiator import profiles
 
@@ -25,6 +26,8 @@ class Cause(StrEnum):
     NOT_ENCRYPTED = "not-encrypted"
     CIPHERTEXT = "ciphertext"
     """The answer does not decrypt to payloads."""
+
+    FRAGMENT = "fragment"
 
     MM2_PAYLOADS = "mm2-payloads"
     MM2_PROPOSALS = "mm2-proposals"
@@ -110,6 +113,9 @@ _PLAIN_MODES = {
     EncapsulationMode.UDP_TUNNEL: EncapsulationMode.TUNNEL,
     EncapsulationMode.UDP_TUNNEL_DRAFT: EncapsulationMode.TUNNEL,
 }
+_LARGEST_FRAGMENT = 1280 - 40 - 8 - 4
+"""In an IPv6 packet that every path carries, in UDP, behind the non-ESP marker."""
+_LAST_NUMBER_OF_LIBRESWAN = 16  # demux_v1, process_v1_packet
 # Those whose numbers collide with others (natt_fill_options), or that say nothing.
 _USELESS_NAT_T = frozenset((profiles.APPLE_NAT_T, profiles.DRAFT_00, *profiles.LATE_DRAFTS))
 _NAT_T = frozenset(
@@ -122,6 +128,30 @@ def _only(payloads: Payloads, allowed: frozenset[PayloadType], cause: Cause) -> 
     for kind in payloads.types():
         if kind not in allowed:
             yield cause, f"{kind}"
+
+
+def fragment(header: Header, payloads: Payloads, profile: profiles.Profile) -> Findings:
+    """One fragment and nothing else, small enough for any path, for a client that takes it."""
+    if not any(data.startswith(profiles.FRAGMENTATION) for data in profile.vendor_ids):
+        yield Cause.FRAGMENT, "to a client that has not announced that it takes them"
+    if any(data.startswith(profiles.MS_NT5_ISAKMPOAKLEY) for data in profile.vendor_ids):
+        # strongSwan, ike_sa.c: not where there are no certificates.
+        yield Cause.FRAGMENT, "to Windows with a preshared key"
+    if len(payloads.items) != 1:
+        yield Cause.FRAGMENT, "with other payloads"  # [MS-IKEE] section 3.3.5.3
+    if header.length > _LARGEST_FRAGMENT:
+        yield Cause.FRAGMENT, f"of {header.length} octets"
+    if header.flags:
+        yield Cause.FRAGMENT, f"with flags {header.flags}"  # [MS-IKEE] section 3.3.6.1
+    for payload in payloads.all(Fragment):
+        if payload.number > _LAST_NUMBER_OF_LIBRESWAN:
+            yield Cause.FRAGMENT, f"number {payload.number}"
+
+
+def fragmented(header: Header, whole: Header) -> Findings:
+    """The header of a fragment is that of its message ([MS-IKEE] section 3.3.6.1)."""
+    if (header.exchange_type, header.message_id) != (whole.exchange_type, whole.message_id):
+        yield Cause.FRAGMENT, f"of {whole.exchange_type} as {header.exchange_type}"
 
 
 def message_2(payloads: Payloads, offered: Proposal) -> Findings:

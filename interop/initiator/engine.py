@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable
 
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import Doi, ExchangeType, Flag, NotifyType, ProtocolId
+from ikev1.wire.enums import Doi, ExchangeType, Flag, NotifyType, PayloadType, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header, parse_header
 from ikev1.wire.message import Payloads, parse_payloads
 from ikev1.wire.payloads import Delete, Hash, Notification, Payload
@@ -12,6 +12,7 @@ from interop.initiator import derivation
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
 from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified
+from interop.initiator.fragmentation import Fragments
 from interop.initiator.main_mode import MainMode, Step
 from interop.initiator.profiles import Profile
 from interop.initiator.quick_mode import QuickMode
@@ -39,6 +40,7 @@ class Initiator:
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = derivation.dh_key,
     ) -> None:
         self._session = Session(profile, psk, path, random, make_dh, tolerated, cky_i=random(8))
+        self._fragments = Fragments(self._session)
         self._main_mode = MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}
         self._sas: list[EspSas] = []
@@ -56,13 +58,13 @@ class Initiator:
 
     def start(self, now: float) -> list[Effect]:
         """Begin Main Mode."""
-        return self._main_mode.start(now)
+        return self._new(self._main_mode.start(now))
 
     def quick_mode(self, now: float) -> list[Effect]:
         """Begin a Quick Mode, the first or one that rekeys. Main Mode must be done."""
         exchange = QuickMode(self._session, self._session.new_message_id())
         self._quick_modes[exchange.message_id] = exchange
-        return [exchange.start(now)]
+        return self._new([exchange.start(now)])
 
     def close(self, now: float) -> list[Effect]:
         """Say goodbye: a Delete for the ESP SAs, then one for the ISAKMP SA."""
@@ -73,16 +75,16 @@ class Initiator:
             effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, spis)]))
         effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ISAKMP, (self.cookies,))]))
         self._finish()
-        return [*effects, Closed(by_server=False)]
+        return self._new([*effects, Closed(by_server=False)])
 
     def delete_esp(self, spi: bytes) -> list[Effect]:
         """Delete one inbound ESP SA, as after a rekeying."""
         self._sas = [sa for sa in self._sas if sa.inbound_spi != spi]
-        return [self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, (spi,))])]
+        return self._new([self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, (spi,))])])
 
     def are_you_there(self, sequence: int) -> list[Effect]:
         """Ask for a sign of life (RFC 3706 section 5.3)."""
-        return [self._dpd(NotifyType.R_U_THERE, sequence.to_bytes(4))]
+        return self._new([self._dpd(NotifyType.R_U_THERE, sequence.to_bytes(4))])
 
     def receive(self, datagram: bytes, floated: bool, now: float) -> list[Effect]:
         """Take a datagram from the server's port 4500 if `floated`, else from 500."""
@@ -93,7 +95,13 @@ class Initiator:
         if self._over or datagram[:8] != self._session.cky_i:
             return []
         try:
-            return self._dispatch(parse_header(datagram), datagram, now)
+            header = parse_header(datagram)
+            if header.next_payload == PayloadType.FRAGMENT:
+                message = self._fragments.take(header, datagram)
+                if message is None:
+                    return []
+                header, datagram = parse_header(message), message
+            return self._new(self._dispatch(header, datagram, now))
         except ProtocolError as error:
             return self._fail(Cause.MALFORMED, str(error))
         except BrokenRuleError as error:
@@ -106,16 +114,21 @@ class Initiator:
             if request.due > now:
                 continue
             if request.tries == 0:
-                return [*effects, *self._fail(Cause.TIMEOUT, f"no answer to {request.name}")]
+                effects += self._fail(Cause.TIMEOUT, f"no answer to {request.name}")
+                break
             request.tries -= 1
             request.interval *= self._session.profile.retransmission.factor
             request.due = now + request.interval
             effects.append(self._session.send(request.datagram))
-        return effects
+        return self._fragments.cut(effects, repeated=True)
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do."""
         return min((request.due for request in self._session.unanswered.values()), default=None)
+
+    def _new(self, effects: list[Effect]) -> list[Effect]:
+        """What is sent for the first time, in fragments where it is large."""
+        return self._fragments.cut(effects, repeated=False)
 
     def _dispatch(self, header: Header, datagram: bytes, now: float) -> list[Effect]:
         if header.responder_cookie != self._session.cky_r and any(self._session.cky_r):

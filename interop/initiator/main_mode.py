@@ -34,7 +34,7 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import SaPayload, Transform
-from interop.initiator import checks, derivation, offers
+from interop.initiator import checks, derivation, offers, profiles
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import CbcChain, DhKey
 from interop.initiator.effects import Effect, Phase1Up
@@ -114,6 +114,9 @@ class MainMode:
         answered = {vendor_id.data for vendor_id in payloads.all(VendorId)}
         common = answered.intersection(session.profile.vendor_ids)
         session.nat_t = next((data for data in NAT_D_NUMBERS if data in common), None)
+        session.server_takes_fragments = any(
+            data.startswith(profiles.FRAGMENTATION) for data in answered
+        )
         group = attribute(self._chosen, IkeAttribute.GROUP_DESCRIPTION)
         self._dh = session.make_dh(group, session.random)
         request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._ni)]

@@ -64,6 +64,40 @@ class Retransmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Fragmentation:
+    """How a client sends large messages, to a server that has announced fragmentation.
+
+    `largest` octets may a message have to go whole, and a fragment with its headers.
+    """
+
+    largest: int
+    forced: bool = False
+    """Whether without the announcement too, beginning with message 1."""
+    repeats_only: bool = False
+    """Whether the first try goes whole."""
+    counts: bool = False
+    """Whether each transmission has a fragment ID of its own, instead of 1."""
+    no_message_id: bool = False
+    """Whether the header has message ID 0, whatever the message's is."""
+    as_main_mode: bool = False
+    """Whether the header says Main Mode, whatever the message is."""
+    keeps_flags: bool = False
+    """Whether the header has the message's flags."""
+
+
+APPLE_FRAGMENTS = Fragmentation(1280, no_message_id=True, keeps_flags=True)
+"""AI isakmp_frag.h, isakmp_frag.c; the flags are those of set_isakmp_header1."""
+RACOON_FRAGMENTS = Fragmentation(552, no_message_id=True, keeps_flags=True)
+"""ipsec-tools 0.8 isakmp_frag.h, isakmp_frag.c, which Android's descends from."""
+WINDOWS_FRAGMENTS = Fragmentation(576 - 32, repeats_only=True, counts=True)
+"""[MS-IKEE] section 3.3.6.1: packets of 576 octets, once a message has had no answer."""
+CHARON_FRAGMENTS = Fragmentation(1280 - 32, no_message_id=True, as_main_mode=True)
+"""SS charon.fragment_size, message.c."""
+LIBRESWAN_FRAGMENTS = Fragmentation(576 - 32, repeats_only=True)
+"""libreswan ikev1_send.c: the flag of encryption is cleared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A client. Lifetimes in seconds and kilobytes; None where the client sends none."""
 
@@ -82,6 +116,7 @@ class Profile:
     long_durations: bool = False
     """Whether durations that fit 16 bits are sent as 4 octets (TLV) all the same."""
     pfs_group: Group | None = None
+    fragmentation: Fragmentation | None = None
 
 
 def _md5(text: str) -> bytes:
@@ -98,6 +133,7 @@ DRAFT_03 = _md5(f"{_DRAFT}-03")
 LATE_DRAFTS = tuple(_md5(f"{_DRAFT}-{number:02}") for number in range(8, 3, -1))
 FRAGMENTATION = _md5("FRAGMENTATION")
 FRAGMENTATION_WITH_CAPABILITY = FRAGMENTATION + bytes.fromhex("80000000")
+MS_NT5_ISAKMPOAKLEY = _md5("MS NT5 ISAKMPOAKLEY")
 DPD = bytes.fromhex("afcad71368a1f1c96b8696fc77570100")  # RFC 3706 section 5.1
 XAUTH = bytes.fromhex("09002689dfd6b712")  # draft-beaulieu-ike-xauth-02
 
@@ -157,6 +193,7 @@ IPHONE = Profile(
     l2tp_port=L2tpPort.EPHEMERAL,  # AP l2tp.c
     nonce_size=16,  # AI DEFAULT_NONCE_SIZE
     initial_contact=True,  # AI isakmp_plist_append_initial_contact: in message 5
+    fragmentation=APPLE_FRAGMENTS,
 )
 
 IOS_2011 = Profile(
@@ -173,6 +210,7 @@ IOS_2011 = Profile(
     l2tp_port=L2tpPort.EPHEMERAL,  # AP
     nonce_size=16,  # AI
     initial_contact=True,  # AI
+    fragmentation=APPLE_FRAGMENTS,
 )
 
 WINDOWS_10 = Profile(
@@ -187,7 +225,7 @@ WINDOWS_10 = Profile(
     phase1_lifetime=28800,  # log
     vendor_ids=(  # log, order of Windows 7 with the version and the addition of Windows 8
         bytes.fromhex("01528bbbc00696121849ab9a1c5b2a5100000001"),  # its place is assumed
-        _md5("MS NT5 ISAKMPOAKLEY") + bytes.fromhex("00000009"),
+        MS_NT5_ISAKMPOAKLEY + bytes.fromhex("00000009"),
         RFC_3947,
         DRAFT_02_N,
         FRAGMENTATION,  # no capability word
@@ -206,6 +244,7 @@ WINDOWS_10 = Profile(
     l2tp_port=L2tpPort.L2TP,  # [MS-L2TPIE] appendix
     nonce_size=48,  # assumed
     initial_contact=False,  # it has a vendor ID for that
+    fragmentation=WINDOWS_FRAGMENTS,
 )
 
 ANDROID = Profile(
@@ -234,6 +273,7 @@ ANDROID = Profile(
     l2tp_port=L2tpPort.ANY,  # AR, spdadd with port 0
     nonce_size=16,  # AR
     initial_contact=True,  # assumed, as upstream
+    fragmentation=RACOON_FRAGMENTS,
 )
 
 STRONGSWAN = Profile(
@@ -255,6 +295,7 @@ STRONGSWAN = Profile(
     l2tp_port=L2tpPort.L2TP,  # NetworkManager-l2tp
     nonce_size=32,  # SS
     initial_contact=True,  # SS
+    fragmentation=CHARON_FRAGMENTS,
 )
 
 PROFILES = {

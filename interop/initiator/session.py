@@ -78,6 +78,8 @@ class Session:
     floated: bool = False
     client_behind_nat: bool = False
     server_behind_nat: bool = False
+    server_takes_fragments: bool = False
+    """Whether message 2 announced it."""
     nat_t: bytes | None = None
     """The vendor ID of the NAT-T variant agreed on."""
     secrets: Phase1Secrets | None = None
