@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from cli.ikev1d.config import Config, Place
 from cli.ikev1d.data_paths import DataPaths
@@ -39,6 +40,8 @@ from l2tp.pool import AddressPool
 from l2tp.ppp.auth import AuthAccepted, AuthRejected, text_of
 from l2tp.ppp.settings import AuthProtocol, PppSettings
 from l2tp.ppp.users import User, verify
+
+K = TypeVar("K", int, str)
 
 CLOSE_TIME = 0.5
 """Seconds that clients get to acknowledge our StopCCN when the gateway stops."""
@@ -111,6 +114,11 @@ class LnsHost:
         self.engine = Lns(make_settings(config), os.urandom)
         self._users = _make_users(config)
         self._without_address = _without_address(config)
+        self._same_user = config.ppp.same_user
+        self._sessions_of: dict[str, set[int]] = {}
+        """Sessions that are up, by user."""
+        self._tunnels_of: dict[int, set[int]] = {}
+        """Tunnels that are up, by mark."""
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
         self._log = ClientLog("ikev1d.l2tp")
@@ -160,6 +168,7 @@ class LnsHost:
         """Let the users of another configuration in from now on; who is in stays in."""
         self._users = _make_users(config)
         self._without_address = _without_address(config)
+        self._same_user = config.ppp.same_user
 
     def _receive(self, datagram: Datagram) -> None:
         peer = Peer(
@@ -207,6 +216,15 @@ class LnsHost:
                 "the user may have no address of the pool",
                 f"permit the pool in the address column of {self._without_address[answer.user]}",
             )
+        older = self._sessions_of.get(answer.user, ()) if isinstance(answer, AuthAccepted) else ()
+        if older and self._same_user == "keep":
+            answer = AuthRejected(
+                "the user is connected already", 'set ppp.same_user to "several" or "replace"'
+            )
+        elif older and self._same_user == "replace":
+            for session_id in tuple(older):
+                cause = "replaced: the user has connected again"
+                self._carry_out(self.engine.close_session(session_id, self._loop.time(), cause))
         self._carry_out(self.engine.complete(effect.ticket, answer, self._loop.time()))
 
     # --- the story -------------------------------------------------------------------------------
@@ -232,17 +250,17 @@ class LnsHost:
                     port=event.peer.port,
                 )
                 self.data_paths.announce(event.peer.mark, _flow(event.peer))
-                self._tunnels_changed(event.peer.mark, 1, False)
+                tunnels = self._tunnels_of.setdefault(event.peer.mark, set())
+                tunnels.add(event.tunnel_id)
+                self._tunnels_changed(event.peer.mark, len(tunnels), False)
             case TunnelDown():
                 log.info("L2TP tunnel down", cause=event.cause)
-                left = sum(
-                    tunnel.is_live and tunnel.peer.mark == event.peer.mark
-                    for tunnel in self.engine.tunnels()
-                )
+                left = _forget(self._tunnels_of, event.peer.mark, event.tunnel_id)
                 self._tunnels_changed(event.peer.mark, left, event.silent)
             case TunnelRefused():
                 log.warning("L2TP tunnel refused", host=event.host_name, cause=event.cause)
             case SessionUp():
+                self._sessions_of.setdefault(event.user, set()).add(event.session_id)
                 log.info(
                     "user connected",
                     user=event.user,
@@ -251,6 +269,7 @@ class LnsHost:
                     mtu=event.mtu,
                 )
             case SessionDown():
+                _forget(self._sessions_of, event.user, event.session_id)
                 log.info(
                     "user disconnected" if event.user else "session ended",
                     user=event.user or "none",
@@ -263,3 +282,12 @@ class LnsHost:
                 )
             case Dropped():
                 log.debug("L2TP dropped", reason=event.reason.value, detail=event.detail)
+
+
+def _forget(table: dict[K, set[int]], key: K, number: int) -> int:
+    """Take a number out of the set of a key, and an empty set away; says how many are left."""
+    numbers = table.get(key, set())
+    numbers.discard(number)
+    if not numbers:
+        table.pop(key, None)
+    return len(numbers)

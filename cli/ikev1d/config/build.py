@@ -9,10 +9,22 @@ from types import MappingProxyType
 
 from cli.ikev1d.config import algorithms, schema
 from cli.ikev1d.config.check import Check
-from cli.ikev1d.config.model import AddressRange, Config, Esp, Gateway, Ike, L2tp, Marks, Ppp, Psk
+from cli.ikev1d.config.model import (
+    AddressRange,
+    Config,
+    Esp,
+    Gateway,
+    Ike,
+    L2tp,
+    Marks,
+    Ppp,
+    Psk,
+    SameUser,
+)
 from cli.ikev1d.config.users import read_users
 from cli.ikev1d.logs import LogFormat, LogLevel
 
+SAME_USER: tuple[SameUser, ...] = ("several", "replace", "keep")
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 AUTH_PROTOCOLS = ("mschapv2", "chap-md5", "pap")
@@ -165,6 +177,7 @@ def _ppp(check: Check, table: schema.PppTable) -> Ppp:
         mtu=table.mtu,
         echo_interval=table.echo_interval,
         echo_failures=table.echo_failures,
+        same_user=check.choice(("ppp", "same_user"), table.same_user, SAME_USER),
         proxy_arp=proxy_arp,
     )
 

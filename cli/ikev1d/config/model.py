@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Literal
 
 from cli.ikev1d.config.errors import Place
 from cli.ikev1d.config.secret import Secret
@@ -121,6 +122,9 @@ class L2tp:
     """Of tunnel authentication (RFC 2661 section 5.1.1)."""
 
 
+SameUser = Literal["several", "replace", "keep"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ppp:
     """PPP in the sessions."""
@@ -138,6 +142,8 @@ class Ppp:
     """Between LCP echo requests on a quiet session; 0 for none."""
     echo_failures: int
     """Unanswered echo requests in a row after which the session is dead."""
+    same_user: SameUser
+    """What becomes of a user who connects while connected."""
     proxy_arp: str | None
     """The interface of the office network on which to answer ARP for clients."""
 

@@ -94,6 +94,7 @@ class PppTable(Table, frozen=True):
     mtu: Mtu = 1400
     echo_interval: Annotated[int, Meta(ge=0, le=86_400)] = 30
     echo_failures: Annotated[int, Meta(ge=1, le=255)] = 4
+    same_user: str = "several"
     proxy_arp: bool | str = False
     users_file: Text | None = None
 

@@ -106,6 +106,7 @@ def test_everything_set(load_text: Load) -> None:
         mtu = 1280
         echo_interval = 0
         echo_failures = 3
+        same_user = "replace"
         proxy_arp = "eth1"
         [[user]]
         name = "sam"
@@ -145,6 +146,7 @@ def test_everything_set(load_text: Load) -> None:
     assert ppp.auth == ("pap",)
     assert ppp.dns == (IPv4Address("10.0.0.53"), IPv4Address("10.0.0.54"))
     assert ppp.wins == (IPv4Address("10.0.0.55"),)
+    assert ppp.same_user == "replace"
     assert (ppp.mtu, ppp.echo_interval, ppp.echo_failures) == (1280, 0, 3)
     assert ppp.proxy_arp == "eth1"
     sam = config.users["sam"]
