@@ -103,7 +103,8 @@ def test_clients_connect_and_hang_up(profile: ClientProfile) -> None:
 def test_packets_of_the_peer_are_delivered(client: Connected, prefix: str) -> None:
     client.send_data(bytes.fromhex(prefix) + PACKET)
     assert client.events == [DeliverPacket(client.lns_session, PACKET)]
-    assert client.frames == client.answers == []
+    assert client.frames == []
+    assert client.answers == []
 
 
 def test_packets_for_the_peer_become_data_messages(client: Connected) -> None:
@@ -215,8 +216,7 @@ def test_packets_that_come_late_or_twice_are_dropped(client: Connected) -> None:
 
 def test_packets_count_as_life() -> None:
     """No Hello and no LCP echo while packets come."""
-    settings = {"echo_interval": 30.0, "hello_interval": 60.0}
-    sim = Simulation(make_settings(**settings))
+    sim = Simulation(make_settings(echo_interval=30.0, hello_interval=60.0))
     sim.gateway.in_user_space = True
     sim.dial_until_up()
     (session,) = sim.lns.sessions()
