@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from interop.errors import LabError
-from interop.nat import masquerade
+from interop.nat import masquerade, publish
 from interop.netns import Host
 from interop.topology import Machine, Topology
 from interop.wait import StillWaitingError, until
@@ -96,6 +96,8 @@ class Lab:
         host.set_sysctl("net/ipv4/ip_forward", str(int(machine.forwards)))
         if machine.masquerades:
             masquerade(host, machine.masquerades)
+        if machine.publishes:
+            publish(host, *machine.publishes)
 
     def _end_strays(self) -> list[str]:
         def processes() -> list[tuple[int, str]]:

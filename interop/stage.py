@@ -9,13 +9,15 @@ from typing import Self
 from interop.errors import LabError
 from interop.gateway import Ikev1d
 from interop.lab import Lab
+from interop.peers.ipsec import IpsecInitiator
+from interop.peers.libreswan import Libreswan
 from interop.peers.linux_client import LinuxClient
 from interop.peers.reference_gateway import ReferenceGateway
-from interop.peers.strongswan import Connection
+from interop.peers.strongswan import Connection, StrongSwan
 from interop.relay import Relay
 from interop.settings import GatewaySettings
 from interop.snapshot import KernelSnapshot, take_snapshot
-from interop.topology import OFFICE_ADDRESS, Topology, with_relay
+from interop.topology import GATEWAY_ADDRESS, OFFICE_ADDRESS, Topology, with_relay
 from interop.traffic import ping, transfer
 
 OFFICE_NETWORK = "192.168.1.0/24"
@@ -52,7 +54,7 @@ class Stage:
         extra: Mapping[str, str] | None = None,
     ) -> None:
         self.lab = Lab(with_relay(topology) if fault else topology, directory)
-        self.settings = settings or GatewaySettings()
+        self.settings = settings or GatewaySettings(address=topology.gateway_address)
         self._fault = fault
         self._reference = reference
         self._extra = extra
@@ -101,30 +103,42 @@ class Stage:
         l2tp_port: int = 1701,
         retransmit_timeout: float = 2.0,
         retransmit_tries: int = 5,
+        program: str = "strongswan",
+        encap: bool = False,
     ) -> LinuxClient:
         """Start a Linux client on ``machine``, ready to dial in with these settings.
 
         ``ike`` and ``esp`` are swanctl proposals, ``port`` and ``gateway_port`` the UDP ports of
         the traffic selectors: what it asks for. L2TP itself runs from ``l2tp_port``, 0 for one that
-        the kernel picks, to 1701. A secret that is not given is the right one.
+        the kernel picks, to 1701. A secret that is not given is the right one. ``program`` is
+        "strongswan" or "libreswan", which knows no ``retransmit_tries``; ``encap`` insists on ESP
+        in UDP.
         """
         connection = Connection(
             local_address="%any",
-            remote_address=self.settings.address,
+            remote_address=GATEWAY_ADDRESS,
             psk=self.settings.psk if psk is None else psk,
             ike_proposals=ike,
             esp_proposals=esp,
             local_ts=f"dynamic[udp/{port}]",
             remote_ts=f"dynamic[udp/{gateway_port}]",
+            encap=encap,
         )
+        host = self.lab[machine]
+        ipsec: IpsecInitiator
+        if program == "libreswan":
+            ipsec = Libreswan(host, retransmit_timeout=retransmit_timeout)
+        else:
+            ipsec = StrongSwan(
+                host, retransmit_timeout=retransmit_timeout, retransmit_tries=retransmit_tries
+            )
         return LinuxClient(
-            self.lab[machine],
+            host,
+            ipsec,
             connection,
             user,
             self.settings.users.get(user, "") if password is None else password,
             l2tp_port=l2tp_port,
-            retransmit_timeout=retransmit_timeout,
-            retransmit_tries=retransmit_tries,
         )
 
     def check_traffic(self, client: LinuxClient, inner_address: str) -> None:

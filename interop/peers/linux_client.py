@@ -1,7 +1,8 @@
-"""A Linux roadwarrior: charon for IPsec, xl2tpd and pppd for what runs inside it."""
+"""A Linux roadwarrior: charon or pluto for IPsec, xl2tpd and pppd for what runs inside it."""
 
 from interop.netns import Host
-from interop.peers.strongswan import Connection, StrongSwan
+from interop.peers.ipsec import IpsecInitiator
+from interop.peers.strongswan import Connection
 from interop.peers.xl2tpd import Link, Xl2tpdClient
 from interop.process import STOP_LIMIT
 from interop.wait import until
@@ -13,19 +14,16 @@ class LinuxClient:
     def __init__(
         self,
         host: Host,
+        ipsec: IpsecInitiator,
         connection: Connection,
         user: str,
         password: str,
         *,
         l2tp_port: int = 1701,
-        retransmit_timeout: float = 2.0,
-        retransmit_tries: int = 5,
     ) -> None:
         self.host = host
         self.connection = connection
-        self.ipsec = StrongSwan(
-            host, retransmit_timeout=retransmit_timeout, retransmit_tries=retransmit_tries
-        )
+        self.ipsec = ipsec
         self.l2tp = Xl2tpdClient(host, connection.remote_address, user, password, port=l2tp_port)
         self.ipsec.load(connection)
 

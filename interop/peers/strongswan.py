@@ -1,5 +1,6 @@
 """strongSwan's charon with IKEv1, configured over swanctl, as initiator or as responder."""
 
+import re
 from dataclasses import dataclass
 
 from interop.netns import Host
@@ -56,6 +57,7 @@ connections {{
         rekey_time = {ike_lifetime}
         dpd_delay = {dpd_delay}
         unique = {unique}
+        encap = {encap}
         local {{
             auth = psk
             {local_id}
@@ -103,6 +105,8 @@ class Connection:
     esp_lifetime: str = "1h"
     dpd_delay: str = "0s"
     unique: str = "no"
+    encap: bool = False
+    """Whether to insist on ESP in UDP by feigning a NAT."""
 
     def __repr__(self) -> str:
         return f"Connection({self.name}, {self.local_address} - {self.remote_address})"
@@ -123,6 +127,7 @@ class Connection:
             esp_lifetime=self.esp_lifetime,
             dpd_delay=self.dpd_delay,
             unique=self.unique,
+            encap="yes" if self.encap else "no",
         )
 
 
@@ -188,8 +193,24 @@ class StrongSwan:
         return self._swanctl("--terminate", "--ike", name)
 
     def rekey_child(self, name: str = "l2tp") -> str:
-        """Start a new Quick Mode for the IPsec SA."""
-        return self._swanctl("--rekey", "--child", name)
+        """Replace the IPsec SA by a new Quick Mode. Raises `CommandError`, `StillWaitingError`."""
+        return self._rekey("--child", name, "INSTALLED")
+
+    def rekey_ike(self, name: str = "l2tp") -> str:
+        """Replace the IKE SA by a new Main Mode. Raises `CommandError`, `StillWaitingError`."""
+        return self._rekey("--ike", name, "ESTABLISHED")
+
+    def _rekey(self, kind: str, name: str, state: str) -> str:
+        """Start the exchange and wait for an SA with a new number in this state."""
+        pattern = re.compile(rf"#(\d+),(?: reqid \d+,)? {state}\b")
+        before = set(pattern.findall(self.sas()))
+        self._swanctl("--rekey", kind, name)
+
+        def replaced() -> set[str]:
+            return set(pattern.findall(self.sas())) - before
+
+        until(replaced, f"another SA that is {state}", INITIATE_LIMIT)
+        return self.sas()
 
     def sas(self) -> str:
         """List the IKE SAs and their children as swanctl prints them; empty if there are none."""
