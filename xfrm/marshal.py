@@ -3,12 +3,26 @@
 import struct
 from typing import Any, ClassVar
 
-from pyroute2.netlink import nlmsg
+from pyroute2.netlink import NLMSG_ERROR, nlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.marshal import Marshal
 
 from xfrm import messages
 from xfrm.constants import MessageType
+
+_ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
+
+
+def acknowledged(data: bytes) -> int | None:
+    """The sequence number of the request that a datagram acknowledges; None for all else.
+
+    Acknowledgements are most of what is read, and each is a datagram of its own.
+    """
+    if len(data) < _ACKNOWLEDGEMENT.size:
+        return None
+    length, number, _, sequence_number, _, error = _ACKNOWLEDGEMENT.unpack_from(data)
+    alone = number == NLMSG_ERROR and length == len(data)
+    return sequence_number if alone and not error else None
 
 
 class xfrmerr(nlmsg):  # noqa: N801

@@ -22,7 +22,7 @@ from xfrm.constants import NETLINK_XFRM, Group, MessageType
 from xfrm.errors import KernelError
 from xfrm.events import Event, Resync, decode_event
 from xfrm.flat import FlatMessage
-from xfrm.marshal import MarshalXfrm
+from xfrm.marshal import MarshalXfrm, acknowledged
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK = 10
@@ -36,6 +36,9 @@ _FIRST_SEQUENCE_NUMBER = 0x10000
 """pyroute2 numbers its own requests below this."""
 _SEQUENCE_NUMBERS = 0x70000000
 _LARGEST_DATAGRAM = 65536
+
+_ANSWERED = frozenset({MessageType.ALLOCSPI, MessageType.GETSA, MessageType.GETPOLICY})
+"""Requests that need no acknowledgement: the answer is a message, or an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ class RequestSocket(_XfrmSocket):
         data = bytearray()
         for request in requests:
             number = _FIRST_SEQUENCE_NUMBER + next(self._counter) % _SEQUENCE_NUMBERS
+            acknowledge = 0 if request.type in _ANSWERED else NLM_F_ACK
             request.message["header"].update(
                 type=request.type,
-                flags=NLM_F_REQUEST | NLM_F_ACK | request.flags,
+                flags=NLM_F_REQUEST | acknowledge | request.flags,
                 sequence_number=number,
             )
             request.message.encode()
@@ -119,17 +123,21 @@ class RequestSocket(_XfrmSocket):
 
     def _read_answer(self, pending: dict[int, Answer]) -> None:
         data = self.recv(_LARGEST_DATAGRAM)
+        number = acknowledged(data)
+        if number in pending:
+            pending.pop(number).errno = 0
+            return
         for message in self.marshal.parse(data):
             number = message["header"]["sequence_number"]
-            answer = pending.get(number)
+            answer = pending.pop(number, None)
             if answer is None:
                 self.enqueue(data, None)  # a part of a dump that goes on meanwhile
                 return
             if message["header"]["type"] == NLMSG_ERROR:
                 answer.errno = -message["error"]
                 answer.detail = message["message"]
-                del pending[number]
             else:
+                answer.errno = 0
                 answer.message = message
 
     async def dump(self, message: FlatMessage, message_type: int) -> list[FlatMessage]:

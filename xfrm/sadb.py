@@ -10,7 +10,7 @@ from xfrm import messages
 from xfrm.constants import Group, MessageType
 from xfrm.errors import KernelError
 from xfrm.events import Event
-from xfrm.model import Mark, Policy, Sa, SaState
+from xfrm.model import Mark, Policy, Sa, SaState, Usage
 from xfrm.netlink import Answer, EventSocket, Request, RequestSocket
 from xfrm.ownership import ours
 from xfrm.policy_codec import decode_policy, encode_policy, encode_policy_id
@@ -54,7 +54,11 @@ Addition = AddSa | UpdateSa | AddPolicy
 
 
 class Sadb:
-    """The kernel's SAD and SPD, in the network namespace in which `open` was called."""
+    """The kernel's SAD and SPD, in the network namespace in which `open` was called.
+
+    What asks for one thing is done when the call returns, within some 50 microseconds; what asks
+    for all of a kind comes in parts and is awaited.
+    """
 
     def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
         self._requests = RequestSocket()
@@ -76,7 +80,7 @@ class Sadb:
         if self._events is not None:
             self._events.close()
 
-    async def allocate_spi(
+    def allocate_spi(
         self,
         src: str,
         dst: str,
@@ -92,23 +96,23 @@ class Sadb:
         answer = self._one(Request(body, MessageType.ALLOCSPI), "allocate_spi", f"of {dst}")
         return decode_sa_state(_message(answer)).sa.spi
 
-    async def add_sa(self, sa: Sa) -> None:
+    def add_sa(self, sa: Sa) -> None:
         """Install an SA under an SPI that nobody allocated. Raises KernelError."""
-        await self.apply([AddSa(sa)])
+        self.apply([AddSa(sa)])
 
-    async def update_sa(self, sa: Sa) -> None:
+    def update_sa(self, sa: Sa) -> None:
         """Give an allocated SPI its SA, or change the lifetime, marks or UDP ports of an SA.
 
         The addresses and keys of an SA cannot be changed, see `replace_sa`. Raises KernelError.
         """
         self._one(Request(encode_sa(sa), MessageType.UPDSA), "update_sa", _name(sa))
 
-    async def delete_sa(self, spi: int, dst: str, mark: Mark | None = None) -> None:
+    def delete_sa(self, spi: int, dst: str, mark: Mark | None = None) -> None:
         """Remove an SA. Raises KernelError."""
         body = encode_sa_id(spi, dst, mark)
         self._one(Request(body, MessageType.DELSA), "delete_sa", _name_of(spi, dst))
 
-    async def get_sa(self, spi: int, dst: str, mark: Mark | None = None) -> SaState:
+    def get_sa(self, spi: int, dst: str, mark: Mark | None = None) -> SaState:
         """Read an SA with its counters, sequence numbers and keys. Raises KernelError."""
         body = encode_sa_id(spi, dst, mark)
         answer = self._one(Request(body, MessageType.GETSA), "get_sa", _name_of(spi, dst))
@@ -119,7 +123,7 @@ class Sadb:
         parts = await self._requests.dump(messages.usersa_id(), MessageType.GETSA)
         return [decode_sa_state(part) for part in parts]
 
-    async def replace_sa(self, old: Sa, new: Sa) -> None:
+    def replace_sa(self, old: Sa, new: Sa) -> None:
         """Put `new` in the place of `old`, with the sequence numbers and counters of `old`.
 
         For a peer whose address or port has changed. Sequence numbers never repeat, or a counter
@@ -136,13 +140,13 @@ class Sadb:
             _check(answer, "get_sa", _name(old))
         state = decode_sa_state(_message(answers[0]))
         replay = replace(state.replay, sent=state.replay.sent + SEQUENCE_GAP)
-        await self.add_sa(replace(new, replay=replay, usage=state.usage))
+        self.add_sa(replace(new, replay=replay, usage=state.usage))
 
-    async def add_policy(self, policy: Policy) -> None:
+    def add_policy(self, policy: Policy) -> None:
         """Install a policy. Raises KernelError."""
-        await self.apply([AddPolicy(policy)])
+        self.apply([AddPolicy(policy)])
 
-    async def update_policy(self, policy: Policy) -> None:
+    def update_policy(self, policy: Policy) -> None:
         """Install a policy, in the place of the one with its selector and mark if there is one.
 
         Raises KernelError.
@@ -150,7 +154,7 @@ class Sadb:
         body = encode_policy(policy)
         self._one(Request(body, MessageType.UPDPOLICY), "update_policy", _name(policy))
 
-    async def delete_policy(self, policy: Policy) -> None:
+    def delete_policy(self, policy: Policy) -> None:
         """Remove a policy, by its index if it has one, else by selector. Raises KernelError."""
         body = encode_policy_id(policy)
         self._one(Request(body, MessageType.DELPOLICY), "delete_policy", _name(policy))
@@ -160,7 +164,7 @@ class Sadb:
         parts = await self._requests.dump(messages.userpolicy_id(), MessageType.GETPOLICY)
         return [decode_policy(part) for part in parts]
 
-    async def apply(self, additions: Sequence[Addition]) -> None:
+    def apply(self, additions: Sequence[Addition]) -> None:
         """Install all of these or none, in one system call and in this order.
 
         Raises KernelError for the first that the kernel refused; the others have been removed
@@ -187,7 +191,7 @@ class Sadb:
             case AddPolicy(policy):
                 _check(answer, "add_policy", _name(policy))
 
-    async def remove(self, things: Sequence[Sa | Policy]) -> None:
+    def remove(self, things: Sequence[Sa | Policy]) -> None:
         """Remove SAs and policies in as few system calls as possible; what is gone is no error.
 
         Raises KernelError for the first that could not be removed, after trying all.
@@ -202,6 +206,27 @@ class Sadb:
         if refused:
             raise refused[0]
 
+    def retire(self, sas: Sequence[Sa], policies: Sequence[Policy] = ()) -> list[Usage]:
+        """Remove SAs and then policies in one system call; what each SA has carried.
+
+        What is gone is no error; an SA that was gone has carried nothing. At most `BATCH` things in
+        all. Raises KernelError for the first that could not be removed, after trying all.
+        """
+        things: list[Sa | Policy] = [*sas, *policies]
+        counts = [
+            Request(encode_sa_id(sa.spi, sa.dst, sa.mark, sa.protocol), MessageType.GETSA)
+            for sa in sas
+        ]
+        answers = self._requests.exchange(counts + [_removal(thing) for thing in things])
+        counted, removed = answers[: len(sas)], answers[len(sas) :]
+        for thing, answer in zip(things, removed, strict=True):
+            if answer.errno not in _GONE:
+                _check(answer, "remove", _name(thing))
+        return [
+            decode_sa_state(answer.message).usage if answer.message else Usage()
+            for answer in counted
+        ]
+
     async def purge(self) -> int:
         """Remove all that this gateway, or an earlier run of it, installed; say how many.
 
@@ -212,10 +237,10 @@ class Sadb:
         sas = [state.sa for state in states if ours(state.sa) and state.sa.spi]
         policies = [policy for policy in await self.list_policies() if ours(policy)]
         # SAs first: until its policy goes too, traffic without an SA is dropped.
-        await self.remove([*sas, *policies])
+        self.remove([*sas, *policies])
         return len(sas) + len(policies)
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Remove every SA and every policy, also those of others. Raises KernelError."""
         self._one(Request(messages.usersa_flush(), MessageType.FLUSHSA), "flush", "SAs")
         self._one(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TypeVar
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IkeSockets
-from cli.ikev1d.workers import DhWorkers
+from cli.ikev1d.workers import DhWorkers, compute
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
@@ -33,8 +33,9 @@ from ikev1.core.effects import (
 from ikev1.core.exchange import Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
+from ikev1.crypto.dh import Cost, cost
 
-T = TypeVar("T")
+Question = ComputeDh | InstallInbound | InstallOutbound | CountReceived
 
 
 def make_settings(config: Config, unusable: Collection[str]) -> Settings:
@@ -49,6 +50,7 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
         esp=EspPolicy(
             encryption=frozenset(config.esp.encryption).difference(unusable),
             integrity=frozenset(config.esp.integrity).difference(unusable),
+            groups=frozenset(config.ike.groups),
             max_lifetime=config.esp.max_lifetime,
         ),
         credentials=Credentials(
@@ -123,32 +125,27 @@ class IkeHost:
         """Serve by another configuration from now on; what is up stays up."""
         self.engine.reconfigure(make_settings(config, unusable))
 
-    async def close(self, cause: str) -> None:
-        """End every client, and wait until the kernel has nothing of theirs."""
+    def close(self, cause: str) -> None:
+        """End every client: the kernel has nothing of theirs any more."""
         self._carry_out(self.engine.close_all(cause, self._loop.time()))
         self._timer.cancel()
         self._workers.close()
-        await self._sas.drained()
 
     def _advance(self) -> None:
         self._carry_out(self.engine.advance(self._loop.time()))
 
     def _carry_out(self, effects: list[Effect]) -> None:
-        for effect in effects:
+        waiting = deque(effects)
+        while waiting:
+            effect = waiting.popleft()
             match effect:
                 case Send():
                     self._sockets.send(effect.path, effect.datagram)
-                case ComputeDh():
+                case ComputeDh() if cost(effect.group) is Cost.LONG:
                     self._workers.compute(effect, partial(self._complete, effect.ticket))
-                case InstallInbound():
-                    self._child_coming(effect.child)
-                    self._await(effect.ticket, self._sas.install_inbound(effect.child))
-                case InstallOutbound():
-                    self._await(
-                        effect.ticket, self._sas.install_outbound(effect.child, effect.replaces)
-                    )
-                case CountReceived():
-                    self._await(effect.ticket, self._sas.received(effect.mark))
+                case ComputeDh() | InstallInbound() | InstallOutbound() | CountReceived():
+                    answer = self._answer(effect)
+                    waiting += self.engine.complete(effect.ticket, answer, self._loop.time())
                 case RemoveChild():
                     self._sas.remove(effect.child)
                 case MoveChild():
@@ -162,10 +159,19 @@ class IkeHost:
                         self._child_up(effect)
         self._timer.set(self.engine.next_deadline())
 
-    def _await(self, ticket: int, answer: asyncio.Future[T]) -> None:
-        """Give the engine the kernel's answer when it comes."""
-        answer.add_done_callback(lambda done: self._complete(ticket, done.result()))
+    def _answer(self, question: Question) -> object:
+        """Do at once what the engine asks for."""
+        match question:
+            case ComputeDh():
+                return compute(question, os.urandom)
+            case InstallInbound():
+                self._child_coming(question.child)
+                return self._sas.install_inbound(question.child)
+            case InstallOutbound():
+                return self._sas.install_outbound(question.child, question.replaces)
+            case CountReceived():
+                return self._sas.received(question.mark)
 
     def _complete(self, ticket: int, result: object) -> None:
-        """Give the engine an answer; one that it no longer waits for is ignored."""
+        """Give the engine a late answer; one that it no longer waits for is ignored."""
         self._carry_out(self.engine.complete(ticket, result, self._loop.time()))

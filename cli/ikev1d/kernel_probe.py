@@ -24,17 +24,17 @@ PARTNERS = ("aes128", "sha1")
 """The cipher and the hash that the others are tried with: RFC 8221 wants both of every kernel."""
 
 
-async def missing(sadb: Sadb, ciphers: Iterable[str], hashes: Iterable[str]) -> dict[str, str]:
+def missing(sadb: Sadb, ciphers: Iterable[str], hashes: Iterable[str]) -> dict[str, str]:
     """The algorithms of the configuration that the kernel refuses, each with its reason."""
     refused: dict[str, str] = {}
     for name, suite in _suites(ciphers, hashes):
         probe = make_probe(suite)
         try:
-            await sadb.add_sa(probe)
+            sadb.add_sa(probe)
         except KernelError as error:
             refused[name] = str(error)
         else:
-            await sadb.delete_sa(probe.spi, probe.dst)
+            sadb.delete_sa(probe.spi, probe.dst)
     return refused
 
 

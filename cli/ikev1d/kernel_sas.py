@@ -3,15 +3,12 @@
 What leaves an inbound SA gets the client's mark, and only the client's own outbound policy and SA
 match that mark: so clients with the same addresses and ports are told apart. Two policies of lowest
 precedence block L2TP in clear, both ways, for as long as the gateway runs.
-
-All requests pass through one queue, so the kernel sees them in the order of the engine's effects.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from cli.ikev1d.kernel_probe import with_algorithms
@@ -66,70 +63,66 @@ class KernelSas:
         self._mark_mask = mark_mask
         self._log = ClientLog("ikev1d.kernel")
         self._clients: dict[int, _Client] = {}
-        self._queue: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
-        self._worker: asyncio.Task[None] | None = None
 
     async def open(self) -> int:
         """Remove what an earlier run left, and block L2TP in clear; says how much there was."""
-        self._worker = asyncio.create_task(self._work())
         left = await self._sadb.purge()
-        await self._sadb.apply([AddPolicy(policy) for policy in _blocks()])
+        self._sadb.apply([AddPolicy(policy) for policy in _blocks()])
         return left
-
-    async def drained(self) -> None:
-        """Wait until the kernel has been told everything so far."""
-        await self._queue.join()
 
     async def close(self) -> None:
         """Take everything of ours out of the kernel."""
-        if self._worker is not None:
-            await self.drained()
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
         await self._sadb.purge()
 
-    # --- requests, in order ----------------------------------------------------------------------
+    # --- what the engine wants -------------------------------------------------------------------
 
-    def install_inbound(self, child: ChildSa) -> asyncio.Future[Installed | InstallFailed]:
+    def install_inbound(self, child: ChildSa) -> Installed | InstallFailed:
         """Install the inbound SA, and the client's inbound policy if it is its first."""
-        return self._ask(self._add_inbound, child)
+        return self._install(self._add_inbound, child)
 
     def install_outbound(
         self, child: ChildSa, replaces: tuple[ChildSa, ...]
-    ) -> asyncio.Future[Installed | InstallFailed]:
+    ) -> Installed | InstallFailed:
         """Install the outbound SA, then remove those it replaces: no packet is without one."""
 
-        async def install(child: ChildSa) -> None:
-            await self._add_outbound(child)
+        def install(child: ChildSa) -> None:
+            self._add_outbound(child)
             client = self._clients[child.mark]
-            for old in replaces:
-                await self._remove_sa(client, client.outbound, old.inbound_spi)
+            spis = [old.inbound_spi for old in replaces if old.inbound_spi in client.outbound]
+            self._retire(client, [client.outbound.pop(spi) for spi in spis])
 
-        return self._ask(install, child)
+        return self._install(install, child)
 
     def remove(self, child: ChildSa) -> None:
         """Remove both SAs of a child, and with the client's last one its policies."""
-        self._queue.put_nowait(self._tolerant(self._remove(child), child))
+        client = self._clients.get(child.mark)
+        if client is None:
+            return
+        spi = child.inbound_spi
+        tables = (client.inbound, client.outbound)
+        sas = [table.pop(spi) for table in tables if spi in table]
+        policies = () if any(tables) else tuple(client.policies.values())
+        with self._tolerant(child):
+            self._retire(client, sas, policies)
+            if policies:
+                client.policies.clear()
+        self._forget_if_empty(child.mark)
 
     def move(self, old: ChildSa, new: ChildSa) -> None:
         """Follow the client to another address or port."""
-        self._queue.put_nowait(self._tolerant(self._move(old, new), new))
+        client = self._clients.get(new.mark)
+        if client is not None:
+            with self._tolerant(new):
+                self._move(client, old, new)
 
-    def received(self, mark: int) -> asyncio.Future[int]:
+    def received(self, mark: int) -> int:
         """Octets that have come through a client's SAs."""
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        async def count() -> None:
-            client = self._clients.get(mark, _Client())
-            total = client.ended.received
-            for sa in client.inbound.values():
-                with suppress(KernelError):  # it expired in the kernel
-                    total += (await self._sadb.get_sa(sa.spi, sa.dst)).usage.bytes
-            if not answer.done():
-                answer.set_result(total)
-
-        self._queue.put_nowait(count())
-        return answer
+        client = self._clients.get(mark, _Client())
+        total = client.ended.received
+        for sa in client.inbound.values():
+            with suppress(KernelError):  # it expired in the kernel
+                total += self._sadb.get_sa(sa.spi, sa.dst).usage.bytes
+        return total
 
     def inbound_spi_of(self, spi: int, destination: str, mark: int) -> int | None:
         """The inbound SPI of the child that an SA of the kernel belongs to.
@@ -147,7 +140,6 @@ class KernelSas:
 
     async def expired(self) -> list[int]:
         """The inbound SPIs of children that have lost an SA in the kernel without our doing."""
-        await self.drained()
         there = {_key(state.sa) for state in await self._sadb.list_sas()}
         return [
             inbound_spi
@@ -169,97 +161,55 @@ class KernelSas:
             for mark, client in self._clients.items()
         }
 
-    # --- the worker ------------------------------------------------------------------------------
-
-    async def _work(self) -> None:
-        while True:
-            job = await self._queue.get()
-            try:
-                await job
-            finally:
-                self._queue.task_done()
-
-    def _ask(
-        self, install: Callable[[ChildSa], Coroutine[None, None, None]], child: ChildSa
-    ) -> asyncio.Future[Installed | InstallFailed]:
-        answer: asyncio.Future[Installed | InstallFailed] = (
-            asyncio.get_running_loop().create_future()
-        )
-
-        async def job() -> None:
-            try:
-                await install(child)
-            except KernelError as error:
-                self._log.of(child.client).error("the kernel refused an SA", cause=error)
-                result: Installed | InstallFailed = InstallFailed(str(error))
-            else:
-                result = Installed()
-            if not answer.done():
-                answer.set_result(result)
-
-        self._queue.put_nowait(job())
-        return answer
-
-    async def _tolerant(self, job: Coroutine[None, None, None], child: ChildSa) -> None:
+    def _install(
+        self, install: Callable[[ChildSa], None], child: ChildSa
+    ) -> Installed | InstallFailed:
         try:
-            await job
+            install(child)
+        except KernelError as error:
+            self._log.of(child.client).error("the kernel refused an SA", cause=error)
+            return InstallFailed(str(error))
+        return Installed()
+
+    @contextmanager
+    def _tolerant(self, child: ChildSa) -> Iterator[None]:
+        try:
+            yield
         except KernelError as error:
             self._log.of(child.client).error("the kernel refused a change", cause=error)
 
     # --- what is done to the kernel --------------------------------------------------------------
 
-    async def _add_inbound(self, child: ChildSa) -> None:
+    def _add_inbound(self, child: ChildSa) -> None:
         client = self._clients.setdefault(child.mark, _Client())
         sa = self._inbound_sa(child)
         try:
-            await self._add(client, sa, Direction.IN, child)
+            self._add(client, sa, Direction.IN, child)
         except KernelError:
             self._forget_if_empty(child.mark)
             raise
         client.inbound[child.inbound_spi] = sa
 
-    async def _add_outbound(self, child: ChildSa) -> None:
+    def _add_outbound(self, child: ChildSa) -> None:
         client = self._clients[child.mark]
         sa = self._outbound_sa(child)
-        await self._add(client, sa, Direction.OUT, child)
+        self._add(client, sa, Direction.OUT, child)
         client.outbound[child.inbound_spi] = sa
 
-    async def _add(self, client: _Client, sa: Sa, direction: Direction, child: ChildSa) -> None:
+    def _add(self, client: _Client, sa: Sa, direction: Direction, child: ChildSa) -> None:
         additions: list[Addition] = [AddSa(sa)]
         policy = self._policy(child, direction)
         if direction not in client.policies:
             additions.append(AddPolicy(policy))
-        await self._sadb.apply(additions)
+        self._sadb.apply(additions)
         client.policies[direction] = policy
 
-    async def _remove(self, child: ChildSa) -> None:
-        client = self._clients.get(child.mark)
-        if client is None:
-            return
-        await self._remove_sa(client, client.inbound, child.inbound_spi)
-        await self._remove_sa(client, client.outbound, child.inbound_spi)
-        if not client.inbound and not client.outbound:
-            await self._sadb.remove(tuple(client.policies.values()))
-            client.policies.clear()
-        self._forget_if_empty(child.mark)
+    def _retire(self, client: _Client, sas: list[Sa], policies: tuple[Policy, ...] = ()) -> None:
+        for sa, usage in zip(sas, self._sadb.retire(sas, policies), strict=True):
+            outbound = sa.mark is not None
+            client.ended += Traffic(sent=usage.bytes) if outbound else Traffic(usage.bytes)
 
-    async def _remove_sa(self, client: _Client, table: dict[int, Sa], spi: int) -> None:
-        sa = table.pop(spi, None)
-        if sa is None:
-            return
-        try:
-            state = await self._sadb.get_sa(sa.spi, sa.dst, sa.mark)
-        except KernelError:
-            return  # it expired in the kernel
-        carried = state.usage.bytes
-        inbound = table is client.inbound
-        client.ended += Traffic(received=carried) if inbound else Traffic(sent=carried)
-        await self._sadb.remove((sa,))
-
-    async def _move(self, old: ChildSa, new: ChildSa) -> None:
-        client = self._clients.get(new.mark)
-        if client is None:
-            return
+    def _move(self, client: _Client, old: ChildSa, new: ChildSa) -> None:
         same_address = old.path.remote == new.path.remote
         for table, make in (
             (client.inbound, self._inbound_sa),
@@ -270,19 +220,19 @@ class KernelSas:
                 continue
             moved = make(new)
             if same_address:
-                await self._sadb.update_sa(moved)
+                self._sadb.update_sa(moved)
             else:
-                await self._sadb.replace_sa(present, moved)
+                self._sadb.replace_sa(present, moved)
             table[new.inbound_spi] = moved
         if not same_address:
-            await self._move_policies(client, new)
+            self._move_policies(client, new)
 
-    async def _move_policies(self, client: _Client, child: ChildSa) -> None:
+    def _move_policies(self, client: _Client, child: ChildSa) -> None:
         for direction, present in tuple(client.policies.items()):
             policy = self._policy(child, direction)
             if policy != present:
-                await self._sadb.apply([AddPolicy(policy)])
-                await self._sadb.remove((present,))
+                self._sadb.apply([AddPolicy(policy)])
+                self._sadb.remove((present,))
                 client.policies[direction] = policy
 
     def _forget_if_empty(self, mark: int) -> None:

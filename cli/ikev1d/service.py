@@ -131,7 +131,7 @@ class Gateway:
         self._undo.callback(self._sadb.close)
         left = await self._sas.open()
         self._undo.push_async_callback(self._sas.close)
-        await self._try_algorithms()
+        self._try_algorithms()
         self._addresses = await local_addresses(config.gateway)
         sockets = IkeSockets(self._addresses)
         self._undo.callback(sockets.close)
@@ -145,7 +145,7 @@ class Gateway:
             self._child_coming,
             self._child_up,
         )
-        self._undo.push_async_callback(self._ike.close, "the gateway stops")
+        self._undo.callback(self._ike.close, "the gateway stops")
         self._lns = LnsHost(
             config, self._addresses, self._client_id, self._socket_policy, self._tunnels_changed
         )
@@ -154,10 +154,10 @@ class Gateway:
         sockets.start(self._ike.receive)
         return left
 
-    async def _try_algorithms(self) -> None:
+    def _try_algorithms(self) -> None:
         """Find out which ESP algorithms the kernel has. Raises StartError if it has none."""
         esp = self._config.esp
-        refused = await missing(self._sadb, esp.encryption, esp.integrity)
+        refused = missing(self._sadb, esp.encryption, esp.integrity)
         if refused.keys() >= set(esp.encryption):
             raise StartError(f"the kernel cannot serve ESP: {next(iter(refused.values()))}")
         for name, reason in refused.items():

@@ -98,7 +98,7 @@ class Ours(Responder):
         extra = {"ike": "half_open_per_address = 2000"}
         if ike_only:
             host.write("/run/ikev1d.toml", configuration(settings, extra), 0o600)
-            module = ("-m", "tests.bench.ike_part", "/run/ikev1d.toml")
+            module = ("-m", "tests.bench.no_esp", "-", "--config", "/run/ikev1d.toml")
             self.process = host.start("ikev1d", sys.executable, *module)
             until(lambda: _listens(host), "our IKE sockets", START_LIMIT)
             return

@@ -524,9 +524,9 @@ def test_kernel_sends_through_the_sa_of_the_mark(net: Lab) -> None:
             await gateway_sadb.open()
         with net.client:
             await client_sadb.open()
-        await gateway_sadb.apply([AddPolicy(policy) for policy in block_policies()])
-        await gateway_sadb.apply([inbound(0x1000), AddPolicy(plan.inbound_policy())])
-        await gateway_sadb.apply([outbound(0x2000), AddPolicy(plan.outbound_policy())])
+        gateway_sadb.apply([AddPolicy(policy) for policy in block_policies()])
+        gateway_sadb.apply([inbound(0x1000), AddPolicy(plan.inbound_policy())])
+        gateway_sadb.apply([outbound(0x2000), AddPolicy(plan.outbound_policy())])
         # The client needs no marks: it has one gateway.
         unmarked = [
             AddPolicy(Policy(policy.selector, direction, templates=policy.templates))
@@ -535,13 +535,13 @@ def test_kernel_sends_through_the_sa_of_the_mark(net: Lab) -> None:
                 (plan.outbound_policy(), Direction.IN),
             )
         ]
-        await client_sadb.apply(
+        client_sadb.apply(
             [
                 AddSa(replace(add.sa, mark=None, set_mark=None))
                 for add in (inbound(0x1000), outbound(0x2000), outbound(0x3000))
             ]
         )
-        await client_sadb.apply(unmarked)
+        client_sadb.apply(unmarked)
 
         async with side(net.gateway) as gateway:
             with net.client.udp(L2TP_PORT) as peer, Capture(net.client) as to_client:
@@ -550,7 +550,7 @@ def test_kernel_sends_through_the_sa_of_the_mark(net: Lab) -> None:
                 with net.gateway.udp(5000, INNER_GATEWAY) as server:
                     for spi in (0x2000, 0x3000):
                         if spi == 0x3000:
-                            await gateway_sadb.apply([outbound(spi)])
+                            gateway_sadb.apply([outbound(spi)])
                         server.sendto(b"hello", (INNER_CLIENT, 5000))
                         assert peer.recv(1500).endswith(b"hello")
                         assert path.send(LCP_ECHO)
@@ -567,7 +567,7 @@ def test_kernel_sends_through_the_sa_of_the_mark(net: Lab) -> None:
                     peer.sendto(message, (GATEWAY, L2TP_PORT))
                     assert server.recv(100) == b"data"
                     # ... and the same in clear is not.
-                    await client_sadb.flush()
+                    client_sadb.flush()
                     received = path.counters().received_packets
                     peer.sendto(message, (GATEWAY, L2TP_PORT))
                     assert path.counters().received_packets == received
