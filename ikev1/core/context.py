@@ -228,6 +228,20 @@ class Context:
         for cookies in tuple(client.phase1):
             self.remove_ike_sa(self.ike_sas[cookies], cause, tell=tell)
 
+    def forget_before(self, sa: IkeSa, client: Client) -> None:
+        """The client has forgotten all that was before this Phase 1 SA.
+
+        Mac OS X 10.5 says so in a message of its own, when the SA has already been taken for the
+        renewal of an older one.
+        """
+        cause = "replaced: the client says INITIAL-CONTACT"
+        for child in tuple(client.children):
+            if child.since < sa.created:
+                self.remove_child(client, child, cause)
+        for cookies in tuple(client.phase1):
+            if self.ike_sas[cookies].created < sa.created:
+                self.remove_ike_sa(self.ike_sas[cookies], cause, tell=False)
+
     def _forget_if_empty(self, client: Client, cause: str) -> None:
         if not client.phase1 and not client.children:
             self.clients.remove(client)

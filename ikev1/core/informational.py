@@ -9,6 +9,7 @@ from ikev1.core.effects import ChildSa
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.proposals import DOI_IPSEC
 from ikev1.wire.enums import ExchangeType, NotifyType, ProtocolId
+from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import Delete, Notification, Payload
 
 
@@ -31,6 +32,14 @@ def delete_child(child: ChildSa) -> Delete:
         doi=DOI_IPSEC,
         protocol_id=ProtocolId.ESP,
         spis=(child.inbound_spi.to_bytes(4, "big"),),
+    )
+
+
+def is_first_contact(payloads: Payloads) -> bool:
+    """Whether the client says that it knows of no SA but this one (RFC 2407 section 4.6.3.3)."""
+    return any(
+        notification.notify_type == NotifyType.INITIAL_CONTACT
+        for notification in payloads.all(Notification)
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ikev1.core import fragmentation, identity, natt, proposals, quirks
+from ikev1.core import fragmentation, identity, informational, natt, proposals, quirks
 from ikev1.core.context import Context
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ComputeDh
@@ -38,7 +38,6 @@ from ikev1.wire.payloads import (
     KeyExchange,
     NatD,
     Nonce,
-    Notification,
     Payload,
     VendorId,
 )
@@ -273,10 +272,7 @@ def _verify(
             idii_b=payloads.body(shown),
         )
         if hmac.compare_digest(expected, hash_payload.data):
-            contact = any(
-                notification.notify_type == NotifyType.INITIAL_CONTACT
-                for notification in payloads.all(Notification)
-            )
+            contact = informational.is_first_contact(payloads)
             proof = _Proof(candidate, keys, shown, contact, next_iv)
             if candidate.identity is None or identity.matches(shown, candidate.identity):
                 return proof

@@ -116,10 +116,11 @@ class IkePolicy:
 
 @dataclass(frozen=True, slots=True)
 class EspPolicy:
-    """What Phase 2 allows, by the names of the configuration."""
+    """What Phase 2 allows, by the names of the configuration; `groups` are those for PFS."""
 
     encryption: frozenset[str]
     integrity: frozenset[str]
+    groups: frozenset[str]
     max_lifetime: int = MAX_ENFORCED_LIFETIME
     """Seconds after which the gateway ends an SA, whatever the client asked for."""
 
@@ -332,8 +333,9 @@ def _match_esp(
         faults.append(("", f"{encryption_name} together with {auth}"))
     if not aead and integrity_name not in policy.integrity:
         faults.append(("esp.integrity" if integrity else "", integrity_name))
-    if group and group not in IKE_GROUP:
-        faults.append(("", f"PFS {group}"))
+    group_name = IKE_GROUP.get(group)
+    if group and group_name not in policy.groups:
+        faults.append(("ike.groups" if group_name else "", group_name or f"PFS {group}"))
     wanted = UDP_ENCAPSULATION if behind_nat else frozenset({EncapsulationMode.TRANSPORT})
     if mode not in wanted:
         situation = "behind a NAT" if behind_nat else "with no NAT between"

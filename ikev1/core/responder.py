@@ -28,6 +28,7 @@ from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Exchange, Message, Settings
 from ikev1.core.fragmentation import Fragments, Standing
 from ikev1.core.ike_sa import IkeSa
+from ikev1.core.keepalive import Keepalives
 from ikev1.core.liveness import Liveness
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.proposals import DOI_IPSEC
@@ -65,6 +66,8 @@ class Responder:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._liveness = Liveness(self._context, self._at)
+        self._keepalives = Keepalives(self._context, self._at)
+        self._fragments = Fragments(self._at, self._drop)
 
     # --- entry points ----------------------------------------------------------------------------
 
@@ -194,9 +197,6 @@ class Responder:
         else:
             self._drop(path, "unsupported-exchange")
 
-    def _first_message(self, header: Header, datagram: bytes, path: Path) -> None:
-        """Message 1 of Main Mode, which is the only way into the table of half-open SAs."""
-        key = (header.initiator_cookie, path.remote, path.remote_port)
     def _fragment(self, header: Header, datagram: bytes, path: Path) -> None:
         """A piece of a message, which is served once it is whole as if it had come so."""
         sa = self._context.ike_sas.get(header.initiator_cookie + header.responder_cookie)
@@ -211,6 +211,9 @@ class Responder:
         if message is not None:
             self._dispatch(parse_header(message), message, path)
 
+    def _first_message(self, header: Header, datagram: bytes, path: Path) -> None:
+        """Message 1 of Main Mode, which is the only way into the table of half-open SAs."""
+        key = (header.initiator_cookie, path.remote, path.remote_port)
         if key in self._begun:
             known = self._half_open.get(key)
             if (
@@ -424,6 +427,8 @@ class Responder:
             self._leave_half_open(sa)
             self._at(sa.expires, partial(self._ike_sa_timeout, sa.cookies))
             self._liveness.seen(sa.client)
+            if sa.nat.server:
+                self._keepalives.keep(sa.client)
         else:
             sa.exchanges.pop(exchange.message_id, None)
             self._watch_child(sa, exchange.message_id)
@@ -489,6 +494,8 @@ class Responder:
             if answer is not None:
                 self._context.inform(sa, answer)
                 break
+        if informational.is_first_contact(payloads):
+            self._context.forget_before(sa, client)
         deletes = payloads.all(Delete)
         for delete in deletes:
             if delete.protocol_id == ProtocolId.ESP:

@@ -52,6 +52,7 @@ EVERY_ESP = EspPolicy(
     encryption=frozenset({"aes256", "aes192", "aes128", "3des"})
     | {"aes256gcm16", "aes192gcm16", "aes128gcm16"},
     integrity=frozenset({"md5", "sha1", "sha256", "sha384", "sha512"}),
+    groups=EVERY_IKE.groups,
 )
 
 

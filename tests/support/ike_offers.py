@@ -41,7 +41,9 @@ def ike_policy(policy: algorithms.Policy) -> IkePolicy:
 def esp_policy(policy: algorithms.Policy) -> EspPolicy:
     """The Phase 2 part of a named policy."""
     return EspPolicy(
-        encryption=frozenset(policy.esp_encryption), integrity=frozenset(policy.esp_integrity)
+        encryption=frozenset(policy.esp_encryption),
+        integrity=frozenset(policy.esp_integrity),
+        groups=frozenset(policy.ike_groups),
     )
 
 

@@ -334,7 +334,7 @@ def test_cve_2016_5361_nothing_is_repeated_unprompted_before_the_peer_is_known()
 @pytest.mark.parametrize("number", [1, 2, 255])
 @pytest.mark.parametrize("last", [0, 1])
 def test_cve_2013_6076_cve_2016_10396_fragments(victim: Victim, number: int, last: int) -> None:
-    """Fragments are not taken, so they neither crash nor pile up."""
+    """They neither crash nor pile up; test_fragmentation.py has the bounds."""
     for fragment_id in range(50):
         values: list[Payload] = [Fragment(fragment_id, number, last, bytes(40))]
         victim.gets(
