@@ -14,7 +14,7 @@ from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Nam
 from tests.support.xfrm_plan import L2TP_PORT, ClientPath, Keys, block_policies
 from xfrm import sockets
 from xfrm.algorithms import aead, encryption, integrity
-from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction, Group
+from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Action, Direction, Group
 from xfrm.errors import KernelError
 from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
