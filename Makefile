@@ -29,7 +29,7 @@ types: .venv/installed
 	$(BIN)/mypy
 
 unit: .venv/installed
-	$(BIN)/pytest tests/arch tests/unit tests/property
+	$(BIN)/pytest --numprocesses auto tests/arch tests/unit tests/property
 
 kernel-tests: .venv/installed packages
 	$(IN_KERNEL) -- $(BIN)/pytest tests/kernel
@@ -40,7 +40,7 @@ packages:
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh interop/install-packages.sh python3-venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 clean:
