@@ -163,12 +163,6 @@ def decode_sa_state(message: Mapping[str, Any]) -> SaState:
     """An SA of the kernel: the answer to XFRM_MSG_GETSA, one entry of a dump."""
     attributes = dict(message["attrs"])
     family = message["family"]
-    usage = Usage(
-        bytes=message["curlft_bytes"],
-        packets=message["curlft_packets"],
-        add_time=message["curlft_add_time"],
-        use_time=message["curlft_use_time"],
-    )
     window, replay = _decode_replay(message["replay_window"], attributes)
     encryption, integrity, aead = _decode_algorithms(attributes)
     sa = Sa(
@@ -191,12 +185,22 @@ def decode_sa_state(message: Mapping[str, Any]) -> SaState:
     )
     return SaState(
         sa=sa,
-        usage=usage,
+        usage=decode_usage(message),
         replay=replay,
         replay_window_errors=message["stats_replay_window"],
         replay_errors=message["stats_replay"],
         integrity_errors=message["stats_integrity_failed"],
         last_used=attributes.get("XFRMA_LASTUSED", 0),
+    )
+
+
+def decode_usage(message: Mapping[str, Any]) -> Usage:
+    """What an SA of the kernel has carried."""
+    return Usage(
+        bytes=message["curlft_bytes"],
+        packets=message["curlft_packets"],
+        add_time=message["curlft_add_time"],
+        use_time=message["curlft_use_time"],
     )
 
 

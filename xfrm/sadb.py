@@ -14,7 +14,7 @@ from xfrm.model import Mark, Policy, Sa, SaState, Usage
 from xfrm.netlink import Answer, EventSocket, Request, RequestSocket
 from xfrm.ownership import ours
 from xfrm.policy_codec import decode_policy, encode_policy, encode_policy_id
-from xfrm.sa_codec import decode_sa_state, encode_larval_sa, encode_sa, encode_sa_id
+from xfrm.sa_codec import decode_sa_state, decode_usage, encode_larval_sa, encode_sa, encode_sa_id
 
 LOWEST_SPI = 0x100
 """RFC 4303 section 2.1: 1 to 255 are reserved, 0 must not go on the wire."""
@@ -222,10 +222,7 @@ class Sadb:
         for thing, answer in zip(things, removed, strict=True):
             if answer.errno not in _GONE:
                 _check(answer, "remove", _name(thing))
-        return [
-            decode_sa_state(answer.message).usage if answer.message else Usage()
-            for answer in counted
-        ]
+        return [decode_usage(answer.message) if answer.message else Usage() for answer in counted]
 
     async def purge(self) -> int:
         """Remove all that this gateway, or an earlier run of it, installed; say how many.
