@@ -1,9 +1,9 @@
 """Clients that dial in one after the other, each from an address of its own.
 
 Runs on the lab's client machine: `python -m tests.bench.load '{"target": ...}'`, the fields of
-`Load` as JSON. It prints the initiator's report as JSON. A client tells the gateway an inner address
-that is not the one it comes from, so there is a NAT between them, as there is for most: Main Mode
-moves to port 4500, and ESP goes in UDP.
+`Load` as JSON. It prints the initiator's report as JSON. A client names an inner address that it
+does not come from, so there is a NAT before it, as before most: Main Mode moves to port 4500, and
+ESP goes in UDP.
 """
 
 import asyncio

@@ -79,7 +79,9 @@ def measure(file: Path) -> None:
     watch("timer", Timer, "set")
     watch("netlink system calls", RequestSocket, "send", "recv")
     watch("netlink messages", RequestSocket, "exchange")
-    watch("netlink messages", sadb, "encode_sa", "encode_sa_id", "encode_policy", "encode_policy_id")
+    watch(
+        "netlink messages", sadb, "encode_sa", "encode_sa_id", "encode_policy", "encode_policy_id"
+    )
     watch("kernel SAs", KernelSas, "install_inbound", "install_outbound", "remove")
     watch("UDP system calls", socket.socket, "recvmsg", "sendmsg")
     watch("UDP sockets", udp.DatagramSocket, "send", "_receive")

@@ -1,15 +1,17 @@
-"""The two responders on one machine each, and the machine that their clients dial in from."""
+"""The responders that are measured, each on a machine of its own, and the one for their clients."""
 
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from interop.errors import LabError
-from interop.gateway import Ikev1d, configuration
+from interop.facilities import missing_on_host
+from interop.gateway import CONFIGURATION, Ikev1d
 from interop.lab import Lab
 from interop.netns import Host
 from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection
@@ -20,34 +22,17 @@ from interop.wait import until
 from tests.bench.load import CLIENTS, Load
 
 START_LIMIT = 60.0
-LOAD_LIMIT = 600.0
+LOAD_LIMIT = 900.0
+SUITES = ("aes256-sha256-modp2048", "3des-sha1-modp1024")
+WARM_UP = 20
+"""Clients before anything is measured: caches, modules, lazy imports."""
 
-OURS, CHARON = "198.51.100.1", "203.0.113.1"
-TOPOLOGY = Topology(
-    "bench",
-    (
-        Machine("ours", (Interface("wan0", f"{OURS}/24"),), "198.51.100.2"),
-        Machine("charon", (Interface("wan0", f"{CHARON}/24"),), "203.0.113.2"),
-        Machine(
-            "clients",
-            (Interface("ours0", "198.51.100.2/24"), Interface("charon0", "203.0.113.2/24")),
-        ),
-    ),
-    (
-        Link(("clients", "ours0"), ("ours", "wan0")),
-        Link(("clients", "charon0"), ("charon", "wan0")),
-    ),
-)
-
-# What costs charon time and a gateway of many clients would not leave as it is: the full-length
-# exponents, the table of IKE SAs with one row, and the limit of half-open SAs, which has the clients
-# of one NAT wait. OpenSSL computes all it can, being the fastest of the plugins.
-_CHARON_CONF = """
+_CHARON_CONF = "/run/strongswan.conf"
+_CHARON = """
 charon {{
-    {plugins}
+    {settings}
     install_routes = no
     dos_protection = no
-    {tuning}
     syslog {{
         daemon {{
             default = -1
@@ -67,20 +52,31 @@ swanctl {{
     load = random openssl
 }}
 """
-_PLUGINS = (
-    "load = random nonce gmp openssl hmac kdf md5 sha1 sha2 aes des kernel-netlink socket-default"
-    " vici updown"
-)
-_TUNING = """dh_exponent_ansi_x9_42 = no
+_TUNED = """
+    load = random nonce gmp openssl hmac kdf sha1 sha2 md5 kernel-netlink socket-default vici
+    dh_exponent_ansi_x9_42 = no
     ikesa_table_size = 4096
-    ikesa_table_segments = 16"""
+    ikesa_table_segments = 16
+"""
+"""What makes charon fast: GMP before OpenSSL for modp groups, short exponents like ours, a hash
+table of IKE SAs in place of a list, and no plugin that is not needed."""
+_AS_INSTALLED = """
+    load_modular = yes
+    plugins {
+        include /etc/strongswan.d/charon/*.conf
+    }
+"""
+"""What Debian's package sets."""
 
 
 class Responder(ABC):
     """A running daemon."""
 
-    name: str
-    address: str
+    def __init__(self, name: str, host: Host, address: str) -> None:
+        self.name = name
+        self.host = host
+        self.address = address
+
     process: Process
 
     @abstractmethod
@@ -88,53 +84,42 @@ class Responder(ABC):
         """How many IKE SAs it has."""
 
 
-class Ours(Responder):
-    """ikev1d, or its IKE part alone where the kernel has no ESP."""
+class OurDaemon(Responder):
+    """ikev1d; on a kernel without ESP as `tests.bench.no_esp` runs it."""
 
-    name = "ikev1d"
-    address = OURS
-
-    def __init__(self, host: Host, settings: GatewaySettings, *, ike_only: bool) -> None:
+    def __init__(
+        self, host: Host, address: str, *, pretend_esp: bool, measurements: str = "-"
+    ) -> None:
+        super().__init__("ikev1d", host, address)
+        settings = GatewaySettings(address=address)
         extra = {"ike": "half_open_per_address = 2000"}
-        if ike_only:
-            host.write("/run/ikev1d.toml", configuration(settings, extra), 0o600)
-            module = ("-m", "tests.bench.no_esp", "-", "--config", "/run/ikev1d.toml")
+        self._daemon = Ikev1d(host, settings, extra)
+        if pretend_esp:
+            module = ("-m", "tests.bench.no_esp", measurements, "--config", CONFIGURATION)
             self.process = host.start("ikev1d", sys.executable, *module)
-            until(lambda: _listens(host), "our IKE sockets", START_LIMIT)
-            return
-        daemon = Ikev1d(host, settings, extra)
-        daemon.start()
-        self.process = daemon.process
-        self._daemon = daemon
+            until(lambda: " ready " in self.process.text(), "ikev1d to be ready", START_LIMIT)
+        else:
+            self._daemon.start()
+            self.process = self._daemon.process
 
     def sessions(self) -> int:
         return len(self._daemon.clients())
 
 
 class Charon(Responder):
-    """charon, as fast as its configuration makes it, or as Debian configures it."""
+    """strongSwan's charon; `tuned` as fast as it gets by configuration."""
 
-    address = CHARON
-
-    def __init__(self, host: Host, settings: GatewaySettings, *, defaults: bool) -> None:
-        self.name = "charon (defaults)" if defaults else "charon"
-        text = _CHARON_CONF.format(
-            plugins="load_modular = yes\n    plugins {\n include strongswan.d/charon/*.conf\n }"
-            if defaults
-            else _PLUGINS,
-            tuning="" if defaults else _TUNING,
-        )
-        self._host = host
-        host.write("/run/strongswan.conf", text)
-        self.process = host.start(
-            "charon", DAEMON, environment={"STRONGSWAN_CONF": "/run/strongswan.conf"}
-        )
+    def __init__(self, host: Host, address: str, *, tuned: bool) -> None:
+        super().__init__("charon, tuned" if tuned else "charon, as installed", host, address)
+        host.write(_CHARON_CONF, _CHARON.format(settings=_TUNED if tuned else _AS_INSTALLED))
+        environment = {"STRONGSWAN_CONF": _CHARON_CONF}
+        self.process = host.start("charon", DAEMON, environment=environment)
         until(lambda: host.path(VICI).is_socket(), "charon's control socket", START_LIMIT)
         connection = Connection(
-            local_address=self.address,
+            local_address=address,
             remote_address="%any",
-            psk=settings.psk,
-            ike_proposals="aes256-sha256-modp2048,3des-sha1-modp1024",
+            psk=GatewaySettings().psk,
+            ike_proposals=",".join(SUITES),
             esp_proposals="aes256-sha1,3des-sha1",
             remote_ts="dynamic[udp]",
         )
@@ -142,20 +127,25 @@ class Charon(Responder):
         self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
 
     def _swanctl(self, *arguments: str) -> str:
-        return self._host.run("env", "STRONGSWAN_CONF=/run/strongswan.conf", "swanctl", *arguments)
+        return self.host.run("env", f"STRONGSWAN_CONF={_CHARON_CONF}", "swanctl", *arguments)
 
     def sessions(self) -> int:
         return sum("ESTABLISHED" in line for line in self._swanctl("--list-sas").splitlines())
 
 
-class Bench:
-    """Both daemons, waiting for clients."""
+KINDS = ("ours", "tuned", "installed")
 
-    def __init__(self, lab: Lab, responders: tuple[Responder, Responder], psk: str) -> None:
+
+class Bench:
+    """Responders that wait for clients."""
+
+    def __init__(self, lab: Lab, responders: Mapping[str, Responder]) -> None:
+        self.responders = MappingProxyType(dict(responders))
         self._clients = lab["clients"]
-        self._psk = psk
         self._number = 0
-        self.ours, self.charon = responders
+
+    def __getitem__(self, kind: str) -> Responder:
+        return self.responders[kind]
 
     def dial_in(
         self,
@@ -163,13 +153,23 @@ class Bench:
         count: int,
         *,
         suite: str,
-        quick_modes: int = 0,
-        concurrency: int = 1,
+        quick_modes: int,
+        concurrency: int,
         keep: bool = False,
     ) -> dict[str, Any]:
-        """Have new clients dial in; the initiator's report. Raises LabError if one did not get in."""
+        """Have new clients dial in; the initiator's report.
+
+        Raises LabError if one of them did not get in.
+        """
         load = Load(
-            responder.address, self._psk, suite, self._number, count, quick_modes, concurrency, keep
+            target=responder.address,
+            psk=GatewaySettings().psk,
+            suite=suite,
+            first=self._number,
+            count=count,
+            quick_modes=quick_modes,
+            concurrency=concurrency,
+            keep=keep,
         )
         self._number += count
         command = (sys.executable, "-m", "tests.bench.load", load.as_json())
@@ -179,15 +179,30 @@ class Bench:
         return report
 
 
+def _topology(kinds: Sequence[str]) -> Topology:
+    machines = [
+        Machine(kind, (Interface("wan0", f"198.51.{index}.1/24"),), f"198.51.{index}.2")
+        for index, kind in enumerate(kinds)
+    ]
+    near = [Interface(kind, f"198.51.{index}.2/24") for index, kind in enumerate(kinds)]
+    links = [Link(("clients", kind), (kind, "wan0")) for kind in kinds]
+    return Topology("bench", (*machines, Machine("clients", tuple(near))), tuple(links))
+
+
 @contextmanager
-def bench(directory: Path, *, ike_only: bool, defaults: bool = False) -> Iterator[Bench]:
-    """Start both. `ike_only` is for kernels without ESP, `defaults` as for `Charon`."""
-    with Lab(TOPOLOGY, directory) as lab:
+def bench(
+    directory: Path, *, kinds: Sequence[str] = KINDS, measurements: str = "-"
+) -> Iterator[Bench]:
+    """Start responders of these kinds. `measurements` is for `tests.bench.no_esp`."""
+    pretend_esp = bool(missing_on_host())
+    with Lab(_topology(kinds), directory) as lab:
         lab["clients"].run("ip", "route", "add", "local", str(CLIENTS), "dev", "lo")
-        ours = Ours(lab["ours"], GatewaySettings(address=OURS), ike_only=ike_only)
-        charon = Charon(lab["charon"], GatewaySettings(address=CHARON), defaults=defaults)
-        yield Bench(lab, (ours, charon), GatewaySettings().psk)
-
-
-def _listens(host: Host) -> bool:
-    return ":4500 " in host.run("ss", "-lun")
+        responders: dict[str, Responder] = {}
+        for index, kind in enumerate(kinds):
+            address = f"198.51.{index}.1"
+            responders[kind] = (
+                OurDaemon(lab[kind], address, pretend_esp=pretend_esp, measurements=measurements)
+                if kind == "ours"
+                else Charon(lab[kind], address, tuned=kind == "tuned")
+            )
+        yield Bench(lab, responders)

@@ -1,0 +1,111 @@
+"""CPU time of a responder for each client: ours and charon, in turns, with the same clients.
+
+    python -m interop.kernel --host -- .venv/bin/python -m tests.bench.responder
+    python -m interop.kernel --embedded -- .venv/bin/python -m tests.bench.responder --quick-modes 1
+
+Counted is all that the daemon's process spends, in user mode and in the kernel, on a client from
+its first message to its Delete. Rounds alternate between the daemons, so that all meet the same
+neighbours on the machine; the ratio is the median of those within one round.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from interop.kernel import artefacts
+from tests.bench.process_cost import settled_cpu_time
+from tests.bench.responders import KINDS, SUITES, WARM_UP, Bench, Responder, bench
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one responder took, in microseconds a client, one value for each round."""
+
+    name: str
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return statistics.median(self.rounds)
+
+    def ratio(self, other: "Cost") -> float:
+        """Ours to that of another: the median of the rounds' ratios."""
+        pairs = zip(self.rounds, other.rounds, strict=True)
+        return statistics.median(mine / others for mine, others in pairs)
+
+
+def costs(
+    stage: Bench, suite: str, *, quick_modes: int, rounds: int, count: int, concurrency: int
+) -> list[Cost]:
+    """Measure all responders of the stage."""
+
+    def cost(responder: Responder, clients: int) -> float:
+        begun = settled_cpu_time(responder.process.pid)
+        stage.dial_in(
+            responder, clients, suite=suite, quick_modes=quick_modes, concurrency=concurrency
+        )
+        return (settled_cpu_time(responder.process.pid) - begun) / clients * 1e6
+
+    responders = list(stage.responders.values())
+    for responder in responders:
+        cost(responder, WARM_UP)
+    taken: dict[str, list[float]] = {responder.name: [] for responder in responders}
+    for _ in range(rounds):
+        for responder in responders:
+            taken[responder.name].append(cost(responder, count))
+        # None of them is always the first after another.
+        responders = [*responders[1:], responders[0]]
+    return [Cost(name, tuple(values)) for name, values in taken.items()]
+
+
+def row(suite: str, measured: Sequence[Cost]) -> str:
+    """One line of the table; the first cost is ours."""
+    ours = measured[0]
+    cells = [suite]
+    for cost in measured:
+        low, _, high = statistics.quantiles(cost.rounds, n=4)
+        cells.append(f"{cost.median:.0f} ({low:.0f} to {high:.0f})")
+    cells += [f"{ours.ratio(other):.2f}" for other in measured[1:]]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.responder", description=__doc__)
+    parser.add_argument("--quick-modes", type=int, default=0, help="of each client")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--count", type=int, default=200, help="clients in a round")
+    parser.add_argument("--concurrency", type=int, default=8, help="clients at a time")
+    parser.add_argument("--suite", choices=SUITES, action="append")
+    parser.add_argument("--kind", choices=KINDS, action="append")
+    options = parser.parse_args()
+    begun = os.getloadavg()[0]
+    rows = []
+    with bench(artefacts(), kinds=options.kind or KINDS) as stage:
+        names = [responder.name for responder in stage.responders.values()]
+        for suite in options.suite or SUITES:
+            measured = costs(
+                stage,
+                suite,
+                quick_modes=options.quick_modes,
+                rounds=options.rounds,
+                count=options.count,
+                concurrency=options.concurrency,
+            )
+            rows.append(row(suite, measured))
+    heads = ["suite", *names, *(f"ratio to {name}" for name in names[1:])]
+    lines = [f"| {' | '.join(heads)} |", f"| --- |{' --: |' * (len(heads) - 1)}", *rows]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(
+        f"\n{options.rounds} rounds of {options.count} clients, {options.concurrency} at a time;"
+        f" load average {begun:.1f} before, {os.getloadavg()[0]:.1f} after\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
