@@ -56,6 +56,8 @@ class Settings:
     ike: IkePolicy
     esp: EspPolicy
     credentials: Credentials
+    public_address: str | None = None
+    """The gateway's address to clients that find a NAT before it, which then see none."""
     half_open_limit: int = 2000
     """Phase 1 exchanges under way at once. Some 3 kB each."""
     half_open_per_address: int = 64

@@ -110,9 +110,7 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     assert message.payloads is not None
     peer_public = required(message.payloads, KeyExchange).data
     ni_b = nonce_of(message.payloads)
-    nat_d = tuple(
-        item for item in message.payloads.all(NatD) if sa.variant and item.type == sa.variant.nat_d
-    )
+    nat_d = natt.received_nat_d(sa.variant, message.payloads.all(NatD))
     sa.nat = natt.detect(nat_d, choice.hash, sa.cookies, message.path)
     result: DhResult | DhError = yield ComputeDh(context.ticket(), choice.group, peer_public)
     if isinstance(result, DhError):
@@ -122,7 +120,8 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     # <-- HDR, KE, Nr
     values: list[Payload] = [KeyExchange(result.public), Nonce(nr_b)]
     if len(nat_d) >= natt.MIN_NAT_D and sa.variant:
-        values += natt.make_nat_d(sa.variant, choice.hash, sa.cookies, message.path)
+        shown = natt.shown_path(sa.nat, message.path, context.settings.public_address)
+        values += natt.make_nat_d(sa.variant, choice.hash, sa.cookies, shown)
     message = yield Await(sa.clear(ExchangeType.IDENTITY_PROTECTION, values))
 
     # HDR*, IDii, HASH_I -->
@@ -151,7 +150,8 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
         )
 
     # <-- HDR*, IDir, HASH_R
-    ours = identity.of_address(message.path.local)
+    public_address = context.settings.public_address
+    ours = identity.of_address(natt.shown_address(sa.nat, message.path, public_address))
     _, idir = build_payloads((ours,))
     hash_r = keymat.hash_r(
         choice.hash,

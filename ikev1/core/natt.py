@@ -1,12 +1,19 @@
 """NAT traversal: one table of its variants, and NAT detection (RFC 3947 and its drafts).
 
-| variant | NAT-D | NAT-OA | UDP-transport mode |
-| --- | --- | --- | --- |
-| RFC 3947 | 20 | 21 | 4 |
-| draft -02, -02 with newline, -03 | 130 | 131 | 61444 |
+| variant | NAT-D | NAT-OA | UDP-transport mode | NAT-D order | IKE moves to 4500 |
+| --- | --- | --- | --- | --- | --- |
+| RFC 3947 | 20 | 21 | 4 | receiver's end first | message 5 |
+| draft -02, -02 with newline, -03 | 130 | 131 | 61444 | receiver's end first | message 5 |
+| draft -04 to -08 | 15 | 16 | 4 | receiver's end first | message 5 |
+| Apple's, a draft without a number | 15 | 16 | 4 | sender's end first | message 5 |
 
-Drafts 04 to 08 and Apple's number-less one use payload 15, which is not theirs; a client that sends
-them sends RFC 3947 or draft 02/03 as well, so they are never chosen.
+The numbers of drafts 04 to 08 were never registered for them, they are those of GDOI's payloads
+(RFC 3547 section 5): these variants are answered only to a client that names no other. Either of
+the encapsulation modes is accepted with every variant.
+
+Drafts -00 and -01 are not served. There IKE stays on port 500, and what comes to it is ESP if eight
+zero octets stand before it, the non-IKE marker: Linux took support for that out of its kernel in
+6.10. No client is known to name only these; Android names -00 beside RFC 3947.
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ import functools
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ikev1.core.effects import Path
 from ikev1.wire.enums import HashAlgorithm, IdType, PayloadType
@@ -35,6 +42,8 @@ class Variant:
     vendor_id: bytes
     nat_d: PayloadType
     nat_oa: PayloadType
+    sender_first: bool = False
+    """Whether the first NAT-D is of the sender's own end."""
 
 
 def _md5(text: bytes) -> bytes:
@@ -42,26 +51,34 @@ def _md5(text: bytes) -> bytes:
     return hashlib.md5(text, usedforsecurity=False).digest()
 
 
+_DRAFT = "draft-ietf-ipsec-nat-t-ike"
+
+
+def _early(name: str, document: str) -> Variant:
+    return Variant(name, _md5(document.encode()), PayloadType.NAT_D_DRAFT, PayloadType.NAT_OA_DRAFT)
+
+
+def _late(name: str, document: str, *, sender_first: bool = False) -> Variant:
+    return Variant(
+        name,
+        _md5(document.encode()),
+        PayloadType.NAT_D_DRAFT_04,
+        PayloadType.NAT_OA_DRAFT_04,
+        sender_first,
+    )
+
+
 VARIANTS: tuple[Variant, ...] = (
     Variant("RFC 3947", _md5(b"RFC 3947"), PayloadType.NAT_D, PayloadType.NAT_OA),
-    Variant(
-        "draft-03",
-        _md5(b"draft-ietf-ipsec-nat-t-ike-03"),
-        PayloadType.NAT_D_DRAFT,
-        PayloadType.NAT_OA_DRAFT,
-    ),
-    Variant(
-        "draft-02 with newline",
-        _md5(b"draft-ietf-ipsec-nat-t-ike-02\n"),
-        PayloadType.NAT_D_DRAFT,
-        PayloadType.NAT_OA_DRAFT,
-    ),
-    Variant(
-        "draft-02",
-        _md5(b"draft-ietf-ipsec-nat-t-ike-02"),
-        PayloadType.NAT_D_DRAFT,
-        PayloadType.NAT_OA_DRAFT,
-    ),
+    _early("draft-03", f"{_DRAFT}-03"),
+    _early("draft-02 with newline", f"{_DRAFT}-02\n"),
+    _early("draft-02", f"{_DRAFT}-02"),
+    _late("draft-08", f"{_DRAFT}-08"),
+    _late("draft-07", f"{_DRAFT}-07"),
+    _late("draft-06", f"{_DRAFT}-06"),
+    _late("draft-05", f"{_DRAFT}-05"),
+    _late("draft-04", f"{_DRAFT}-04"),
+    _late("Apple's draft", _DRAFT, sender_first=True),
 )
 """In the order of preference; the best that the client names too is the one we answer."""
 
@@ -111,6 +128,14 @@ def nat_d_hash(hash_algorithm: int, cookies: bytes, address: str, port: int) -> 
     return hashlib.new(_HASHES[hash_algorithm], data, usedforsecurity=False).digest()
 
 
+def received_nat_d(variant: Variant | None, payloads: Iterable[NatD]) -> tuple[NatD, ...]:
+    """Those of the client's NAT-D payloads that are of the variant, that of our end first."""
+    if variant is None:
+        return ()
+    found = tuple(payload for payload in payloads if payload.type == variant.nat_d)
+    return found[::-1] if variant.sender_first else found
+
+
 def detect(
     received: tuple[NatD, ...], hash_algorithm: int, cookies: bytes, path: Path
 ) -> NatSituation:
@@ -129,26 +154,40 @@ def detect(
     )
 
 
+def shown_address(nat: NatSituation, path: Path, public_address: str | None) -> str:
+    """The gateway's address as the client is to know it: where NAT is before us, the public one."""
+    return public_address if nat.server and public_address else path.local
+
+
+def shown_path(nat: NatSituation, path: Path, public_address: str | None) -> Path:
+    """The two ends as our NAT-D payloads are to tell them.
+
+    With a public address the client is to see no NAT before the gateway: Windows refuses one,
+    unless its registry allows it. If there is none before the client either, a wrong port makes it
+    see one there, as bare ESP would not get through ours.
+    """
+    shown = replace(path, local=shown_address(nat, path, public_address))
+    if shown.local != path.local and not nat.client:
+        return replace(shown, remote_port=0)
+    return shown
+
+
 def make_nat_d(
     variant: Variant, hash_algorithm: int, cookies: bytes, path: Path
-) -> tuple[NatD, NatD]:
-    """Our NAT-D payloads: the remote end first, then our own."""
-    return (
-        NatD(
-            data=nat_d_hash(hash_algorithm, cookies, path.remote, path.remote_port),
-            type=variant.nat_d,
-        ),
-        NatD(
-            data=nat_d_hash(hash_algorithm, cookies, path.local, path.local_port),
-            type=variant.nat_d,
-        ),
+) -> tuple[NatD, ...]:
+    """Our NAT-D payloads: the remote end first, then our own, where the variant has it so."""
+    made = tuple(
+        NatD(data=nat_d_hash(hash_algorithm, cookies, address, port), type=variant.nat_d)
+        for address, port in ((path.remote, path.remote_port), (path.local, path.local_port))
     )
+    return made[::-1] if variant.sender_first else made
 
 
 def make_nat_oa(received: tuple[NatOa, ...], path: Path) -> tuple[NatOa, ...]:
     """Our NAT-OA payloads, as many as the client sent: its address and ours as we see them.
 
-    RFC 3947 section 5.2. With one payload (draft forms) it is our own address.
+    RFC 3947 section 5.2. With one payload (draft forms) it is our own address. That is never our
+    public one: the client needs to know which addresses our UDP checksums were made with.
     """
     if not received:
         return ()

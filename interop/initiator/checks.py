@@ -4,7 +4,7 @@ Each check names one rule, and the client that dies of its violation. The rules 
 racoon (github.com/apple-oss-distributions/ipsec, ipsec-337), the strictest known, unless said.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 from ikev1.wire.enums import EncapsulationMode, IdType, IkeAttribute, IpsecAttribute, PayloadType
@@ -78,8 +78,10 @@ _MM4_ALLOWED = frozenset(  # ident_i3recv
         PayloadType.CERTREQ,
         PayloadType.NAT_D,
         PayloadType.NAT_D_DRAFT,
+        PayloadType.NAT_D_DRAFT_04,
     )
 )
+_NAT_D = frozenset((PayloadType.NAT_D, PayloadType.NAT_D_DRAFT, PayloadType.NAT_D_DRAFT_04))
 _MM6_ALLOWED = frozenset(  # ident_i4recv
     (
         PayloadType.ID,
@@ -100,6 +102,7 @@ _QM2_ALLOWED = frozenset(  # quick_i2recv
         PayloadType.N,
         PayloadType.NAT_OA,
         PayloadType.NAT_OA_DRAFT,
+        PayloadType.NAT_OA_DRAFT_04,
     )
 )
 
@@ -116,11 +119,12 @@ _PLAIN_MODES = {
 _LARGEST_FRAGMENT = 1280 - 40 - 8 - 4
 """In an IPv6 packet that every path carries, in UDP, behind the non-ESP marker."""
 _LAST_NUMBER_OF_LIBRESWAN = 16  # demux_v1, process_v1_packet
-# Those whose numbers collide with others (natt_fill_options), or that say nothing.
-_USELESS_NAT_T = frozenset((profiles.APPLE_NAT_T, profiles.DRAFT_00, *profiles.LATE_DRAFTS))
-_NAT_T = frozenset(
-    (profiles.RFC_3947, profiles.DRAFT_02, profiles.DRAFT_02_N, profiles.DRAFT_03, *_USELESS_NAT_T)
+_GOOD_NAT_T = frozenset(
+    (profiles.RFC_3947, profiles.DRAFT_02, profiles.DRAFT_02_N, profiles.DRAFT_03)
 )
+# Those whose numbers collide with others (natt_fill_options).
+_POOR_NAT_T = frozenset((profiles.APPLE_NAT_T, *profiles.LATE_DRAFTS))
+_NAT_T = _GOOD_NAT_T | _POOR_NAT_T | {profiles.DRAFT_00}
 
 
 def _only(payloads: Payloads, allowed: frozenset[PayloadType], cause: Cause) -> Findings:
@@ -154,8 +158,11 @@ def fragmented(header: Header, whole: Header) -> Findings:
         yield Cause.FRAGMENT, f"of {whole.exchange_type} as {header.exchange_type}"
 
 
-def message_2(payloads: Payloads, offered: Proposal) -> Findings:
-    """SA and vendor IDs; one of the offered transforms, as it was offered."""
+def message_2(payloads: Payloads, offered: Proposal, named: Sequence[bytes]) -> Findings:
+    """SA and vendor IDs; one of the offered transforms, as it was offered.
+
+    `named` are the client's vendor IDs.
+    """
     yield from _only(payloads, _MM2_ALLOWED, Cause.MM2_PAYLOADS)
     sas = payloads.all(SaPayload)
     if len(sas) != 1 or len(sas[0].proposals) != 1 or len(sas[0].proposals[0].transforms) != 1:
@@ -173,7 +180,8 @@ def message_2(payloads: Payloads, offered: Proposal) -> Findings:
         yield Cause.MM2_ATTRIBUTES, f"{_shown(chosen)} instead of {_shown(matching[0])}"
     vendor_ids = [vendor_id.data for vendor_id in payloads.all(VendorId)]
     nat_t = [data for data in vendor_ids if data in _NAT_T]
-    if len(nat_t) > 1 or any(data in _USELESS_NAT_T for data in nat_t):
+    usable = _GOOD_NAT_T.intersection(named) or _POOR_NAT_T.intersection(named)
+    if len(nat_t) > 1 or not usable.issuperset(nat_t):
         yield Cause.MM2_NAT_T_VENDOR_IDS, ", ".join(data.hex() for data in nat_t)
     if profiles.FRAGMENTATION in vendor_ids:
         # vendorid_frag_cap reads four octets after these.
@@ -187,7 +195,7 @@ def message_4(payloads: Payloads, nat_d: PayloadType | None) -> Findings:
     if types.count(PayloadType.KE) != 1:
         yield Cause.MM4_KEY_EXCHANGE, f"{types.count(PayloadType.KE)} of them"
     yield from _nonce(payloads, Cause.MM4_NONCE)
-    numbers = {kind for kind in types if kind in {PayloadType.NAT_D, PayloadType.NAT_D_DRAFT}}
+    numbers = _NAT_D.intersection(types)
     count = sum(types.count(kind) for kind in numbers)
     if nat_d is None and numbers:
         yield Cause.MM4_NAT_D, "without a vendor ID that announces them"

@@ -34,13 +34,12 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import SaPayload, Transform
-from interop.initiator import checks, derivation, offers, profiles
+from interop.initiator import checks, derivation, natt, offers, profiles
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import CbcChain, DhKey
 from interop.initiator.effects import Effect, Phase1Up
 from interop.initiator.session import (
     IKE_PORT,
-    NAT_D_NUMBERS,
     Address,
     BrokenRuleError,
     Session,
@@ -106,33 +105,30 @@ class MainMode:
 
     def _message_2(self, payloads: Payloads, now: float) -> Effect:
         session = self._session
-        session.judge(checks.message_2(payloads, self._offered))
+        session.judge(checks.message_2(payloads, self._offered, session.profile.vendor_ids))
         sa = payloads.first(SaPayload)
         assert sa is not None  # message_2 found one
         self._chosen = sa.proposals[0].transforms[0]
         self._hash = HashAlgorithm(attribute(self._chosen, IkeAttribute.HASH_ALGORITHM))
         answered = {vendor_id.data for vendor_id in payloads.all(VendorId)}
         common = answered.intersection(session.profile.vendor_ids)
-        session.nat_t = next((data for data in NAT_D_NUMBERS if data in common), None)
+        session.nat_t = next(
+            (variant for data, variant in natt.VARIANTS.items() if data in common), None
+        )
         session.server_takes_fragments = any(
             data.startswith(profiles.FRAGMENTATION) for data in answered
         )
         group = attribute(self._chosen, IkeAttribute.GROUP_DESCRIPTION)
         self._dh = session.make_dh(group, session.random)
         request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._ni)]
-        if session.nat_d is not None:
-            path = session.path
-            # The other side first (AI, ident_ir2mx).
-            request += (
-                NatD(self._nat_hash(path.server, path.server_port), session.nat_d),
-                NatD(self._nat_hash(path.inner, path.inner_port), session.nat_d),
-            )
+        request += self._nat_d()
         self.step = Step.MESSAGE_4
         return session.request("MM3", _MESSAGE_ID, session.clear(request), now)
 
     def _message_4(self, payloads: Payloads, now: float) -> Effect:
         session = self._session
-        session.judge(checks.message_4(payloads, session.nat_d))
+        nat_t = session.nat_t
+        session.judge(checks.message_4(payloads, None if nat_t is None else nat_t.nat_d))
         key_exchange, nonce = payloads.first(KeyExchange), payloads.first(Nonce)
         assert key_exchange is not None  # message_4 found both
         assert nonce is not None
@@ -198,11 +194,25 @@ class MainMode:
         keys = self._session.keys
         return derivation.prf(keys.hash, keys.skeyid, own, other, cookies, self._sai_b, id_b)
 
+    def _nat_d(self) -> tuple[NatD, ...]:
+        """The other side first (AI, ident_ir2mx)."""
+        session = self._session
+        if session.nat_t is None:
+            return ()
+        path = session.path
+        made = (
+            NatD(self._nat_hash(path.server, path.server_port), session.nat_t.nat_d),
+            NatD(self._nat_hash(path.inner, path.inner_port), session.nat_t.nat_d),
+        )
+        return made[::-1] if session.nat_t.own_end_first else made
+
     def _detect_nat(self, received: tuple[NatD, ...]) -> None:
         """The first is of us as the server sees us, the others are of the server itself."""
-        if not received:
-            return
         session = self._session
+        if not received or session.nat_t is None:
+            return
+        if session.nat_t.own_end_first:
+            received = received[::-1]
         path = session.path
         ours = self._nat_hash(path.inner, path.inner_port)
         theirs = self._nat_hash(path.server, path.server_port)

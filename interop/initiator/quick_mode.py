@@ -13,7 +13,6 @@ from ikev1.wire.enums import (
     EspTransform,
     ExchangeType,
     IpsecAttribute,
-    PayloadType,
     ProtocolId,
 )
 from ikev1.wire.header import Header
@@ -137,11 +136,9 @@ class QuickMode:
 
     def _mode(self) -> EncapsulationMode:
         session = self._session
-        if not session.nat:
+        if not session.nat or session.nat_t is None:
             return EncapsulationMode.TRANSPORT
-        if session.nat_d == PayloadType.NAT_D:
-            return EncapsulationMode.UDP_TRANSPORT
-        return EncapsulationMode.UDP_TRANSPORT_DRAFT
+        return session.nat_t.mode
 
     def _identities(self) -> tuple[Identification, Identification]:
         path = self._session.path
@@ -158,13 +155,10 @@ class QuickMode:
     def _original_addresses(self) -> list[NatOa]:
         """NAT-OAi, our own address, and NAT-OAr, the server's (RFC 3947 section 5.2)."""
         session = self._session
-        if not session.nat:
+        if not session.nat or session.nat_t is None or session.nat_t.nat_oa is None:
             return []
-        number = (
-            PayloadType.NAT_OA if session.nat_d == PayloadType.NAT_D else PayloadType.NAT_OA_DRAFT
-        )
         return [
-            NatOa(address_type(address), address.packed, number)
+            NatOa(address_type(address), address.packed, session.nat_t.nat_oa)
             for address in (session.path.inner, session.path.server)
         ]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import ExchangeType, Flag, PayloadType
+from ikev1.wire.enums import ExchangeType, Flag
 from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
 from ikev1.wire.message import Payloads, build_payloads, parse_payloads
 from ikev1.wire.payloads import Hash, Payload
@@ -13,19 +13,13 @@ from interop.initiator import derivation
 from interop.initiator.checks import Cause, Findings
 from interop.initiator.derivation import CbcChain, DhKey, Phase1Secrets
 from interop.initiator.effects import Effect, Send
-from interop.initiator.profiles import DRAFT_02, DRAFT_02_N, DRAFT_03, RFC_3947, Profile
+from interop.initiator.natt import NatT
+from interop.initiator.profiles import Profile
 
 Address = IPv4Address | IPv6Address
 
 IKE_PORT = 500
 NON_ESP_MARKER = bytes(4)  # RFC 3948 section 2.2
-# Newest first: racoon takes the newest that both sides know (AI, natt_handle_vendorid).
-NAT_D_NUMBERS = {
-    RFC_3947: PayloadType.NAT_D,
-    DRAFT_03: PayloadType.NAT_D_DRAFT,
-    DRAFT_02_N: PayloadType.NAT_D_DRAFT,
-    DRAFT_02: PayloadType.NAT_D_DRAFT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +74,8 @@ class Session:
     server_behind_nat: bool = False
     server_takes_fragments: bool = False
     """Whether message 2 announced it."""
-    nat_t: bytes | None = None
-    """The vendor ID of the NAT-T variant agreed on."""
+    nat_t: NatT | None = None
+    """The variant of NAT traversal agreed on."""
     secrets: Phase1Secrets | None = None
     phase1_last_block: bytes = b""
     findings: list[tuple[Cause, str]] = field(default_factory=list)
@@ -92,11 +86,6 @@ class Session:
     def nat(self) -> bool:
         """Whether ESP goes in UDP."""
         return self.client_behind_nat or self.server_behind_nat
-
-    @property
-    def nat_d(self) -> PayloadType | None:
-        """The number of NAT-D of the variant agreed on."""
-        return None if self.nat_t is None else NAT_D_NUMBERS[self.nat_t]
 
     @property
     def keys(self) -> Phase1Secrets:

@@ -69,9 +69,13 @@ def _gateway(check: Check, table: schema.GatewayTable) -> Gateway:
             "cannot stand beside gateway.listen",
             remedy="choose the addresses or the interfaces",
         )
+    public_address = None
+    if table.public_address is not None:
+        public_address = check.address(("gateway", "public_address"), table.public_address)
     return Gateway(
         listen=check.each(("gateway", "listen"), table.listen, check.address),
         interfaces=check.each(("gateway", "interfaces"), table.interfaces, check.interface),
+        public_address=public_address,
         name=check.name(("gateway", "name"), table.name),
         control_socket=socket,
         log_format=check.choice(("gateway", "log_format"), table.log_format, LOG_FORMATS),

@@ -65,6 +65,8 @@ class Gateway:
     """Local addresses to serve; empty for all."""
     interfaces: tuple[str, ...]
     """Network interfaces whose addresses to serve; empty for all."""
+    public_address: IPv4Address | None
+    """What clients dial where a NAT stands before the gateway."""
     name: str | None
     """What the gateway calls itself to clients; None for the machine's host name."""
     control_socket: Path

@@ -32,6 +32,7 @@ class GatewayTable(Table, frozen=True):
 
     listen: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
+    public_address: str | None = None
     name: Text | None = None
     control_socket: Text = DEFAULT_SOCKET
     log_format: str = "text"

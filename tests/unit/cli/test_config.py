@@ -40,6 +40,7 @@ def test_minimal(load_text: Load) -> None:
     config = load_text(MINIMAL)
     assert config.warnings == ()
     assert config.gateway.listen == ()
+    assert config.gateway.public_address is None
     assert config.gateway.control_socket == Path("/run/ikev1d/control")
     assert config.gateway.log_format == "text"
     assert config.ike.encryption == DEFAULT.ike_encryption
@@ -67,6 +68,7 @@ def test_everything_set(load_text: Load) -> None:
         """
         [gateway]
         listen = ["192.0.2.1", "198.51.100.1"]
+        public_address = "203.0.113.1"
         name = "vpn"
         control_socket = "/run/other/control"
         log_format = "json"
@@ -119,6 +121,7 @@ def test_everything_set(load_text: Load) -> None:
     )
     gateway = config.gateway
     assert gateway.listen == (IPv4Address("192.0.2.1"), IPv4Address("198.51.100.1"))
+    assert gateway.public_address == IPv4Address("203.0.113.1")
     assert gateway.name == "vpn"
     assert gateway.control_socket == Path("/run/other/control")
     assert (gateway.log_format, gateway.log_level) == ("json", "debug")

@@ -84,6 +84,12 @@ def failure(tmp_path: Path, text: str | bytes, mode: int = 0o600) -> ConfigError
         ("[marks]\nmask = 0x100000000\n" + REST, 2, "marks.mask", ["<= 4294967295"]),
         # Texts that mean nothing.
         ('[gateway]\nlisten = ["::"]\n' + REST, 2, "gateway.listen[0]", ["not an IPv4 address"]),
+        (
+            '[gateway]\npublic_address = "vpn.example"\n' + REST,
+            2,
+            "gateway.public_address",
+            ["not an IPv4 address"],
+        ),
         ('[gateway]\nname = "a\\nb"\n' + REST, 2, "gateway.name", ["not a name of 255 bytes"]),
         (f'[l2tp]\nhost_name = "{"ü" * 128}"\n' + REST, 2, "l2tp.host_name", ["255 bytes"]),
         (

@@ -76,8 +76,10 @@ def phase1_answer(*transforms: Transform) -> SaPayload:
     return offers.sa(Proposal(1, ProtocolId.ISAKMP, b"", transforms))
 
 
-def message_2(*values: Payload) -> list[Cause]:
-    return causes(checks.message_2(payloads(*values), OFFER))
+def message_2(
+    *values: Payload, named: tuple[bytes, ...] = profiles.IPHONE.vendor_ids
+) -> list[Cause]:
+    return causes(checks.message_2(payloads(*values), OFFER, named))
 
 
 @pytest.mark.parametrize("number", range(14))
@@ -160,6 +162,13 @@ def test_message_2_with_nat_t_vendor_ids_that_mislead(vendor_ids: tuple[bytes, .
     found = message_2(answer, *(VendorId(data) for data in vendor_ids))
 
     assert found == [Cause.MM2_NAT_T_VENDOR_IDS]
+
+
+@pytest.mark.parametrize("vendor_id", [profiles.APPLE_NAT_T, *profiles.LATE_DRAFTS])
+def test_message_2_with_a_late_draft_that_alone_was_named(vendor_id: bytes) -> None:
+    answer = phase1_answer(OFFER.transforms[0])
+
+    assert message_2(answer, VendorId(vendor_id), named=(vendor_id,)) == []
 
 
 def test_message_2_with_fragmentation_and_no_capability_word() -> None:

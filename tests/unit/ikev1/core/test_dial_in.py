@@ -18,26 +18,19 @@ from ikev1.core.proposals import IKE_ENCRYPTION, IKE_GROUP, IKE_HASH
 from ikev1.crypto.dh import modp_prime
 from ikev1.wire.enums import (
     AuthAlgorithm,
-    EncapsulationMode,
     EncryptionAlgorithm,
     EspTransform,
     Group,
     HashAlgorithm,
     IdType,
     NotifyType,
-    PayloadType,
 )
 from ikev1.wire.payloads import Identification
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import Phase1Up
 from interop.initiator.profiles import (
-    DRAFT_02,
-    DRAFT_02_N,
-    DRAFT_03,
     IPHONE,
-    LATE_DRAFTS,
     PROFILES,
-    STRONGSWAN,
     EspOffer,
     L2tpPort,
     Phase1Offer,
@@ -278,31 +271,6 @@ def test_pfs_gives_other_keys() -> None:
 def test_both_lifetimes_reach_the_kernel() -> None:
     client = Dialin(IkeHost(), PROFILES["windows-10"]).connect()
     assert (client.child().lifetime, client.child().kilobytes) == (3600, 250_000)
-
-
-# --- NAT-T variants ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("vendor_id", [DRAFT_02, DRAFT_02_N, DRAFT_03])
-def test_the_drafts_with_their_own_numbers(vendor_id: bytes) -> None:
-    client = Dialin.behind_nat(IkeHost(), replace(FAST, vendor_ids=(vendor_id,))).connect()
-    check_up(client)
-    assert client.sas[0].mode == EncapsulationMode.UDP_TRANSPORT_DRAFT
-    assert client.initiator._session.nat_d == PayloadType.NAT_D_DRAFT
-
-
-def test_the_drafts_without_numbers_of_their_own_are_not_answered() -> None:
-    """Their NAT-D is payload 15, which is another's: such a client gets no NAT-T at all."""
-    host = IkeHost()
-    client = Dialin(host, replace(FAST, vendor_ids=LATE_DRAFTS)).connect()
-    check_up(client)
-    assert host.told_of(IkeSaUp)[0].nat == "none"
-
-
-def test_without_any_vendor_id() -> None:
-    client = Dialin(IkeHost(), replace(STRONGSWAN, vendor_ids=())).connect()
-    check_up(client)
-    assert not client.child().encapsulated
 
 
 # --- identities of Phase 2 -----------------------------------------------------------------------

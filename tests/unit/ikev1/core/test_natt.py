@@ -73,13 +73,47 @@ def test_situations_in_words() -> None:
 
 
 def test_ours_are_of_the_remote_end_first() -> None:
-    for variant in natt.VARIANTS:
+    for variant in natt.VARIANTS[:-1]:
         first, second = natt.make_nat_d(variant, HashAlgorithm.SHA1, COOKIES, PATH)
         assert (first.data, second.data) == (of(PATH).data, our(PATH).data)
         assert first.type == second.type == variant.nat_d
 
 
-RFC, DRAFT_3, DRAFT_2_N, DRAFT_2 = natt.VARIANTS
+RFC, DRAFT_3, DRAFT_2_N, DRAFT_2, DRAFT_8, _, _, _, DRAFT_4, APPLE = natt.VARIANTS
+
+
+def test_apples_are_of_their_senders_end_first() -> None:
+    first, second = natt.make_nat_d(APPLE, HashAlgorithm.SHA1, COOKIES, PATH)
+    assert (first.data, second.data) == (our(PATH).data, of(PATH).data)
+    received = natt.received_nat_d(APPLE, (second, first))
+    assert received == (first, second)
+
+
+def test_only_the_variants_own_nat_d_count() -> None:
+    rfc, draft = our(PATH), replace(our(PATH), type=PayloadType.NAT_D_DRAFT)
+    assert natt.received_nat_d(RFC, (rfc, draft)) == (rfc,)
+    assert natt.received_nat_d(DRAFT_2, (rfc, draft)) == (draft,)
+    assert natt.received_nat_d(None, (rfc, draft)) == ()
+
+
+PUBLIC = "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("nat", "public", "shown"),
+    [
+        ((False, False), PUBLIC, PATH),
+        ((True, False), PUBLIC, PATH),
+        ((True, True), PUBLIC, replace(PATH, local=PUBLIC)),
+        ((False, True), PUBLIC, replace(PATH, local=PUBLIC, remote_port=0)),
+        ((False, True), None, PATH),
+        ((True, True), None, PATH),
+    ],
+)
+def test_what_clients_are_shown(nat: tuple[bool, bool], public: str | None, shown: Path) -> None:
+    situation = natt.NatSituation(*nat)
+    assert natt.shown_path(situation, PATH, public) == shown
+    assert natt.shown_address(situation, PATH, public) == shown.local
 
 
 @pytest.mark.parametrize(
@@ -90,6 +124,10 @@ RFC, DRAFT_3, DRAFT_2_N, DRAFT_2 = natt.VARIANTS
         ((DRAFT_2, DRAFT_3), DRAFT_3),
         ((DRAFT_2, DRAFT_2_N), DRAFT_2_N),
         ((DRAFT_2,), DRAFT_2),
+        ((APPLE, DRAFT_8, DRAFT_4, DRAFT_2), DRAFT_2),
+        ((APPLE, DRAFT_4, DRAFT_8), DRAFT_8),
+        ((APPLE, DRAFT_4), DRAFT_4),
+        ((APPLE,), APPLE),
         ((), None),
     ],
 )
@@ -107,8 +145,15 @@ def test_vendor_ids_are_those_that_clients_send() -> None:
         "7d9419a65310ca6f2c179d9215529d56",
         "90cb80913ebb696e086381b5ec427b1f",
         "cd60464335df21f87cfdb2fc68b6a448",
+        "8f8d83826d246b6fc7a8a6a428c11de8",
+        "439b59f8ba676c4c7737ae22eab8f582",
+        "4d1e0e136deafa34c4f3ea9f02ec7285",
+        "80d0bb3def54565ee84645d4c85ce3ee",
+        "9909b64eed937c6573de52ace952fa6b",
+        "4df37928e9fc4fd1b3262170d515c662",
     ]
-    assert [variant.nat_d for variant in natt.VARIANTS] == [20, 130, 130, 130]
+    numbers = [(variant.nat_d, variant.nat_oa) for variant in natt.VARIANTS]
+    assert numbers == [(20, 21), *[(130, 131)] * 3, *[(15, 16)] * 6]
 
 
 def test_nat_oa() -> None:
