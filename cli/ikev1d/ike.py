@@ -40,6 +40,7 @@ Question = ComputeDh | InstallInbound | InstallOutbound | CountReceived
 
 def make_settings(config: Config, unusable: Collection[str]) -> Settings:
     """The engine's settings: what the operator allows, less the ESP algorithms the kernel lacks."""
+    public_address = config.gateway.public_address
     return Settings(
         ike=IkePolicy(
             encryption=frozenset(config.ike.encryption),
@@ -63,6 +64,7 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
             )
             for psk in config.psks
         ),
+        public_address=None if public_address is None else str(public_address),
         half_open_limit=config.ike.half_open_limit,
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
