@@ -13,7 +13,7 @@ from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IkeSockets
-from cli.ikev1d.workers import DhWorkers, compute
+from cli.ikev1d.workers import DhWorkers
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
@@ -33,9 +33,8 @@ from ikev1.core.effects import (
 from ikev1.core.exchange import Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
-from ikev1.crypto.dh import Cost, cost
 
-Question = ComputeDh | InstallInbound | InstallOutbound | CountReceived
+Question = InstallInbound | InstallOutbound | CountReceived
 
 
 def make_settings(config: Config, unusable: Collection[str]) -> Settings:
@@ -143,9 +142,9 @@ class IkeHost:
             match effect:
                 case Send():
                     self._sockets.send(effect.path, effect.datagram)
-                case ComputeDh() if cost(effect.group) is Cost.LONG:
+                case ComputeDh():
                     self._workers.compute(effect, partial(self._complete, effect.ticket))
-                case ComputeDh() | InstallInbound() | InstallOutbound() | CountReceived():
+                case InstallInbound() | InstallOutbound() | CountReceived():
                     answer = self._answer(effect)
                     waiting += self.engine.complete(effect.ticket, answer, self._loop.time())
                 case RemoveChild():
@@ -164,8 +163,6 @@ class IkeHost:
     def _answer(self, question: Question) -> object:
         """Do at once what the engine asks for."""
         match question:
-            case ComputeDh():
-                return compute(question, os.urandom)
             case InstallInbound():
                 self._child_coming(question.child)
                 return self._sas.install_inbound(question.child)

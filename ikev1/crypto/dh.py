@@ -8,7 +8,6 @@ removal. Two libraries compute the MODP groups, both in constant time:
 - GMP's `mpz_powm_sec` releases the GIL, so that slow exponentiations can run in threads.
 """
 
-import enum
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -47,15 +46,6 @@ class DhResult:
     shared: bytes = field(repr=False)
 
 
-class Cost(enum.Enum):
-    """Where a run of DH belongs."""
-
-    SHORT = "short"
-    """At most 1 ms: cheaper done in place than handed to a thread."""
-    LONG = "long"
-    """Several ms, with the GIL released: for a thread."""
-
-
 class KeyPair(ABC):
     """One side's ephemeral key pair; `public` is the KE payload's content.
 
@@ -88,8 +78,6 @@ class KeyPair(ABC):
 
 class _Group(ABC):
     __slots__ = ()
-
-    cost: Cost
 
     @abstractmethod
     def generate(self, random: Callable[[int], bytes]) -> KeyPair: ...
@@ -126,13 +114,12 @@ class _ModpGroup(_Group):
 
 
 class _GmpGroup(_ModpGroup):
-    __slots__ = ("_exponent_size", "_mpz_prime", "cost")
+    __slots__ = ("_exponent_size", "_mpz_prime")
 
-    def __init__(self, bits: int, addend: int, exponent_bits: int, cost: Cost) -> None:
+    def __init__(self, bits: int, addend: int, exponent_bits: int) -> None:
         super().__init__(bits, addend)
         self._mpz_prime = gmpy2.mpz(self._prime)
         self._exponent_size = exponent_bits // 8
-        self.cost = cost
 
     def generate(self, random: Callable[[int], bytes]) -> "_GmpKeyPair":
         exponent = int.from_bytes(random(self._exponent_size))
@@ -161,8 +148,6 @@ class _OpensslGroup(_ModpGroup):
 
     __slots__ = ("_parameters", "numbers")
 
-    cost = Cost.SHORT
-
     def __init__(self, bits: int, addend: int) -> None:
         super().__init__(bits, addend)
         self.numbers = DHParameterNumbers(self._prime, _GENERATOR)
@@ -188,8 +173,6 @@ class _OpensslKeyPair(KeyPair):
 
 class _EcpGroup(_Group):
     __slots__ = ("_coordinate_size", "_curve")
-
-    cost = Cost.SHORT
 
     def __init__(self, curve: ec.EllipticCurve) -> None:
         self._curve = curve
@@ -241,13 +224,13 @@ def modp_prime(bits: int, addend: int) -> int:
 # limbs, which cost no more. Group 2 gets a limb on top, as in strongSwan.
 _GROUPS: Final[Mapping[int, _Group]] = MappingProxyType(
     {
-        Group.MODP_1024: _GmpGroup(1024, 129093, exponent_bits=256, cost=Cost.SHORT),
+        Group.MODP_1024: _GmpGroup(1024, 129093, exponent_bits=256),
         Group.MODP_1536: _OpensslGroup(1536, 741804),
         Group.MODP_2048: _OpensslGroup(2048, 124476),
-        Group.MODP_3072: _GmpGroup(3072, 1690314, exponent_bits=320, cost=Cost.LONG),
-        Group.MODP_4096: _GmpGroup(4096, 240904, exponent_bits=320, cost=Cost.LONG),
-        Group.MODP_6144: _GmpGroup(6144, 929484, exponent_bits=384, cost=Cost.LONG),
-        Group.MODP_8192: _GmpGroup(8192, 4743158, exponent_bits=448, cost=Cost.LONG),
+        Group.MODP_3072: _GmpGroup(3072, 1690314, exponent_bits=320),
+        Group.MODP_4096: _GmpGroup(4096, 240904, exponent_bits=320),
+        Group.MODP_6144: _GmpGroup(6144, 929484, exponent_bits=384),
+        Group.MODP_8192: _GmpGroup(8192, 4743158, exponent_bits=448),
         Group.ECP_256: _EcpGroup(ec.SECP256R1()),
         Group.ECP_384: _EcpGroup(ec.SECP384R1()),
         Group.ECP_521: _EcpGroup(ec.SECP521R1()),
@@ -262,11 +245,6 @@ def _group(group: int) -> _Group:
     if found is None:
         raise DhError(f"group {group} is not supported")
     return found
-
-
-def cost(group: int) -> Cost:
-    """Say where a run of this group belongs. Raises DhError for an unsupported group."""
-    return _group(group).cost
 
 
 def generate_and_agree(group: int, peer_public: bytes, random: Callable[[int], bytes]) -> DhResult:

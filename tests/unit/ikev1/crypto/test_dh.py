@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ikev1.crypto import dh
-from ikev1.crypto.dh import Cost, DhError, KeyPair, generate_and_agree, modp_prime
+from ikev1.crypto.dh import DhError, KeyPair, generate_and_agree, modp_prime
 
 ADDENDS = {
     2: (1024, 129093),
@@ -274,8 +274,6 @@ def test_unsupported_group_is_refused(group: int) -> None:
         generate_and_agree(group, b"", os.urandom)
     with pytest.raises(DhError):
         KeyPair.generate(group, os.urandom)
-    with pytest.raises(DhError):
-        dh.cost(group)
 
 
 def test_bad_public_value_costs_no_exponentiation() -> None:
@@ -284,15 +282,6 @@ def test_bad_public_value_costs_no_exponentiation() -> None:
 
     with pytest.raises(DhError):
         generate_and_agree(18, encoded(1, 18), random)
-
-
-def test_long_groups_are_those_that_may_run_in_threads() -> None:
-    assert {group for group in dh.SUPPORTED_GROUPS if dh.cost(group) is Cost.LONG} == {
-        15,
-        16,
-        17,
-        18,
-    }
 
 
 def test_agreements_in_threads_do_not_disturb_each_other() -> None:
