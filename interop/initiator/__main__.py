@@ -32,6 +32,7 @@ _GROUPS = {
     "modp2048": Group.MODP_2048,
     "modp3072": Group.MODP_3072,
     "modp4096": Group.MODP_4096,
+    "modp8192": Group.MODP_8192,
     "ecp256": Group.ECP_256,
     "ecp384": Group.ECP_384,
     "ecp521": Group.ECP_521,

@@ -41,6 +41,7 @@ _MODP = {
     Group.MODP_2048: (2048, 124476),
     Group.MODP_3072: (3072, 1690314),
     Group.MODP_4096: (4096, 240904),
+    Group.MODP_8192: (8192, 4743158),
 }
 _CURVES = {
     Group.ECP_256: ec.SECP256R1(),

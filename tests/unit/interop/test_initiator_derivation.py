@@ -109,6 +109,6 @@ def test_esp_keys_size(transform: int, key_length: int | None, auth: int | None,
 def test_supported_numbers_are_the_same() -> None:
     assert frozenset(derivation._HASHES) == prf.SUPPORTED_HASHES
     assert frozenset(derivation._MODP) | frozenset(derivation._CURVES) == (
-        dh.SUPPORTED_GROUPS - {Group.MODP_6144, Group.MODP_8192}
+        dh.SUPPORTED_GROUPS - {Group.MODP_6144}
     )
     assert HashAlgorithm.SHA2_512 in derivation._HASHES
