@@ -99,6 +99,8 @@ def configure(
     root.addHandler(handler)
     # What libraries have to say below a warning is about themselves, not about a client.
     root.setLevel(logging.WARNING)
+    # What no format of ours shows need not be found out for each line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger(OUR_LOGGER).setLevel(level.upper())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -42,6 +43,10 @@ from xfrm.sockets import through_sa
 
 VERSION = version("ikev1d")
 
+FULL_COLLECTION = 1000
+"""Collections of younger objects before one of all, which takes 20 microseconds for each session.
+What ends is freed at once, by its reference count; what is in cycles nearly always dies young."""
+
 IDLE_CLIENT = 60.0
 """Seconds that a client may be without an L2TP tunnel: to dial, and to redial after one ended."""
 
@@ -60,10 +65,18 @@ async def serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
+        _spare_the_loop()
         await stop.wait()
     finally:
         notify("STOPPING=1")
         await gateway.close()
+
+
+def _spare_the_loop() -> None:
+    """Have the garbage collector look through everything rarely: no event is served meanwhile."""
+    gc.freeze()  # what start has made stays
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, FULL_COLLECTION)
 
 
 class Gateway:
