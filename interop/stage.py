@@ -105,14 +105,16 @@ class Stage:
         retransmit_tries: int = 5,
         program: str = "strongswan",
         encap: bool = False,
+        fragmentation: str = "yes",
+        fragment_size: int = 1280,
     ) -> LinuxClient:
         """Start a Linux client on ``machine``, ready to dial in with these settings.
 
         ``ike`` and ``esp`` are swanctl proposals, ``port`` and ``gateway_port`` the UDP ports of
         the traffic selectors: what it asks for. L2TP itself runs from ``l2tp_port``, 0 for one that
         the kernel picks, to 1701. A secret that is not given is the right one. ``program`` is
-        "strongswan" or "libreswan", which knows no ``retransmit_tries``; ``encap`` insists on ESP
-        in UDP.
+        "strongswan" or "libreswan", which knows neither ``retransmit_tries`` nor ``fragment_size``;
+        ``encap`` insists on ESP in UDP.
         """
         connection = Connection(
             local_address="%any",
@@ -123,6 +125,7 @@ class Stage:
             local_ts=f"dynamic[udp/{port}]",
             remote_ts=f"dynamic[udp/{gateway_port}]",
             encap=encap,
+            fragmentation=fragmentation,
         )
         host = self.lab[machine]
         ipsec: IpsecInitiator
@@ -130,7 +133,10 @@ class Stage:
             ipsec = Libreswan(host, retransmit_timeout=retransmit_timeout)
         else:
             ipsec = StrongSwan(
-                host, retransmit_timeout=retransmit_timeout, retransmit_tries=retransmit_tries
+                host,
+                retransmit_timeout=retransmit_timeout,
+                retransmit_tries=retransmit_tries,
+                fragment_size=fragment_size,
             )
         return LinuxClient(
             host,

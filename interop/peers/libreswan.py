@@ -44,6 +44,7 @@ conn {name}
     esp={esp_proposals}
     pfs=no
     encapsulation={encapsulation}
+    fragmentation={fragmentation}
     salifetime={esp_lifetime}
     ikelifetime={ike_lifetime}
     rekeymargin=60s
@@ -77,6 +78,7 @@ def _conn(connection: Connection, retransmit_timeout: float) -> str:
         ike_proposals=connection.ike_proposals,
         esp_proposals=connection.esp_proposals,
         encapsulation="yes" if connection.encap else "auto",
+        fragmentation=connection.fragmentation,
         ike_lifetime=connection.ike_lifetime,
         esp_lifetime=connection.esp_lifetime,
         retransmit_milliseconds=round(1000 * retransmit_timeout),

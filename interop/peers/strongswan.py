@@ -25,6 +25,7 @@ charon {{
     retransmit_timeout = {retransmit_timeout}
     retransmit_base = 1.2
     retransmit_tries = {retransmit_tries}
+    fragment_size = {fragment_size}
     syslog {{
         daemon {{
             default = -1
@@ -58,6 +59,7 @@ connections {{
         dpd_delay = {dpd_delay}
         unique = {unique}
         encap = {encap}
+        fragmentation = {fragmentation}
         local {{
             auth = psk
             {local_id}
@@ -107,6 +109,8 @@ class Connection:
     unique: str = "no"
     encap: bool = False
     """Whether to insist on ESP in UDP by feigning a NAT."""
+    fragmentation: str = "yes"
+    """Of IKE messages: "no", "yes" to a peer that announces it, or "force"."""
 
     def __repr__(self) -> str:
         return f"Connection({self.name}, {self.local_address} - {self.remote_address})"
@@ -128,11 +132,15 @@ class Connection:
             dpd_delay=self.dpd_delay,
             unique=self.unique,
             encap="yes" if self.encap else "no",
+            fragmentation=self.fragmentation,
         )
 
 
 class StrongSwan:
-    """charon on ``host``. ``retransmit_timeout`` is its first wait for an answer, in seconds."""
+    """charon on ``host``. ``retransmit_timeout`` is its first wait for an answer, in seconds.
+
+    ``fragment_size`` is that of an IP packet with a fragment of an IKE message in it.
+    """
 
     def __init__(
         self,
@@ -140,6 +148,7 @@ class StrongSwan:
         *,
         retransmit_timeout: float = 2.0,
         retransmit_tries: int = 5,
+        fragment_size: int = 1280,
         log_level: int = 1,
     ) -> None:
         self.host = host
@@ -148,6 +157,7 @@ class StrongSwan:
             _STRONGSWAN_CONF.format(
                 retransmit_timeout=retransmit_timeout,
                 retransmit_tries=retransmit_tries,
+                fragment_size=fragment_size,
                 log_level=log_level,
             ),
         )
@@ -194,17 +204,18 @@ class StrongSwan:
 
     def rekey_child(self, name: str = "l2tp") -> str:
         """Replace the IPsec SA by a new Quick Mode. Raises `CommandError`, `StillWaitingError`."""
-        return self._rekey("--child", name, "INSTALLED")
+        return self._rekey("--child", "INSTALLED")
 
     def rekey_ike(self, name: str = "l2tp") -> str:
         """Replace the IKE SA by a new Main Mode. Raises `CommandError`, `StillWaitingError`."""
-        return self._rekey("--ike", name, "ESTABLISHED")
+        return self._rekey("--ike", "ESTABLISHED")
 
-    def _rekey(self, kind: str, name: str, state: str) -> str:
-        """Start the exchange and wait for an SA with a new number in this state."""
+    def _rekey(self, kind: str, state: str) -> str:
+        """Start the exchange for the newest SA, and wait for a newer one in this state."""
         pattern = re.compile(rf"#(\d+),(?: reqid \d+,)? {state}\b")
         before = set(pattern.findall(self.sas()))
-        self._swanctl("--rekey", kind, name)
+        # By number: by name charon renews all of them, those that a newer one has replaced as well.
+        self._swanctl("--rekey", f"{kind}-id", max(before, key=int))
 
         def replaced() -> set[str]:
             return set(pattern.findall(self.sas())) - before
