@@ -7,8 +7,7 @@ IN_KERNEL := $(BIN)/python -m interop.kernel
 
 # What `make check` needs is Python alone. The rest is for the lab: a kernel, its tools, real peers.
 LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
-	libcharon-extra-plugins libstrongswan-standard-plugins ppp strongswan-charon \
-	strongswan-swanctl xl2tpd
+	charon-systemd libstrongswan-standard-plugins libnss3-tools ppp strongswan-swanctl xl2tpd
 
 .PHONY: run test check lint types unit kernel-tests bench packages clean
 
@@ -36,6 +35,7 @@ kernel-tests: .venv/installed packages
 
 packages:
 	@sh interop/install-packages.sh $(LAB_PACKAGES)
+	@sh interop/unpack-libreswan.sh
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh interop/install-packages.sh python3-venv
