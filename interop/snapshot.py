@@ -1,7 +1,11 @@
-"""What a gateway may leave in a kernel: SAs, policies, interfaces, routes, neighbour proxies."""
+"""What a gateway may leave in a kernel: SAs, policies, interfaces, routes, neighbour proxies.
+
+And what its kernel has dropped on the way through IPsec.
+"""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from interop.netns import Host
 
@@ -51,3 +55,13 @@ def take_snapshot(host: Host) -> KernelSnapshot:
 
 def _lines(host: Host, arguments: tuple[str, ...]) -> list[str]:
     return host.run("ip", *arguments).splitlines()
+
+
+def ipsec_drops(host: Host) -> dict[str, int]:
+    """Return how many packets IPsec has dropped on ``host`` by cause (proc.5, net/xfrm_stat).
+
+    A packet for an SA that is not there yet, or no longer, is one of them.
+    """
+    lines = Path(f"/proc/{host.pid}/net/xfrm_stat").read_text().splitlines()
+    counters = {name: int(count) for name, count in map(str.split, lines)}
+    return {name: count for name, count in counters.items() if count}
