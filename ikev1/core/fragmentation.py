@@ -150,11 +150,8 @@ class _Incomplete:
             self.last = fragment.number
         while self.octets > MAX_OCTETS:
             self._forget_oldest()
-        if len(self.fragments) != self.last:
-            return None
-        if _announced_length(self.fragments[1]) != self.octets:
-            # Of two messages, of which the older one's fragments came first.
-            self._forget_oldest()
+        if len(self.fragments) != self.last or _length(self.fragments[1]) != self.octets:
+            # Some are missing, or are of another message: theirs will be contradicted.
             return None
         return b"".join(self.fragments[number].data for number in range(1, self.last + 1))
 
@@ -268,7 +265,7 @@ def _fragment_of(header: Header, datagram: bytes) -> Fragment:
     return fragment
 
 
-def _announced_length(first: Fragment) -> int:
-    """The length that the header of the whole message says."""
+def _length(first: Fragment) -> int:
+    """What the header of the whole message says."""
     length: int = struct.unpack_from("!I", first.data, HEADER_LENGTH - 4)[0]
     return length

@@ -19,20 +19,17 @@ from ikev1.core.fragmentation import (
     split,
 )
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm, PayloadType
+from ikev1.wire.enums import ExchangeType, PayloadType
 from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import build_message
 from ikev1.wire.payloads import Fragment, Nonce
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
 from tests.support.ike_dialin import Dialin, agree
+from tests.support.ike_fragments import FAST, until_message_3
 from tests.support.ike_host import IkeHost
 
 COOKIES = b"initiateresponds"
 PATH = Path("203.0.113.1", 500, "198.51.100.7", 500)
 MAIN = ExchangeType.IDENTITY_PROTECTION
-FAST = only(
-    IPHONE, Phase1Offer(EncryptionAlgorithm.AES_CBC, 256, HashAlgorithm.SHA1, Group.ECP_256)
-)
 SMALLEST_PIECE = HEADER_LENGTH
 
 
@@ -161,9 +158,22 @@ pieces = st.builds(
 )
 
 
+def test_the_bounds_are_reached() -> None:
+    table = Table()
+    for standing in Standing:
+        for sender in range(MAX_INCOMPLETE[standing] + 3):
+            cookies = COOKIES[:8] + sender.to_bytes(8)
+            for number in range(2, MAX_FRAGMENTS + 1):
+                piece = Fragment(1, number, 0, bytes(300))
+                table.give(build_message(cookies, MAIN, 0, [piece]), standing=standing)
+    table.check_bounds()
+    assert len(table.fragments) == sum(MAX_INCOMPLETE.values())
+    assert table.dropped == ["fragments-limit"] * 3 * len(Standing)
+
+
 @given(
     st.lists(
-        st.tuples(pieces, st.sampled_from(Standing), st.integers(0, 300)), min_size=1, max_size=60
+        st.tuples(pieces, st.sampled_from(Standing), st.integers(0, 2)), min_size=1, max_size=60
     )
 )
 def test_arbitrary_fragments_raise_nothing_else_and_stay_within_bounds(
@@ -213,8 +223,7 @@ def test_a_gateway_among_arbitrary_fragments(
     host = IkeHost()
     client = Dialin(host, FAST).connect()
     other = Dialin(host, FAST, inner="192.0.2.66", seed="other")
-    (first,) = other.note(other.initiator.start(0.0))
-    (third,) = other.take(other.give(first)[0], floated=False)
+    third = until_message_3(other)
     cookies = {
         "nobody": bytes(range(1, 17)),
         "new": b"initiate" + bytes(8),
@@ -228,7 +237,7 @@ def test_a_gateway_among_arbitrary_fragments(
         other.give_bytes(datagram[:-1] + tail)
     assert other.give_bytes(datagram[:16] + bytes([PayloadType.FRAGMENT])) == []
     assert agree(client.quick_mode(), client.child())
-    (fifth,) = other.take(other.give(third)[0], floated=False)
+    (fifth,) = other.take(other.give_bytes(third)[0], floated=False)
     other.run([fifth])
     assert agree(other.quick_mode(), other.child())
     host.advance(REASSEMBLY_LIFETIME)
