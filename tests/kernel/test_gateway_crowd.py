@@ -182,7 +182,7 @@ def udp_packet(source: str, payload: bytes) -> bytes:
     udp = struct.pack("!HHHH", 5000, 5000, 8 + len(payload), 0) + payload
     addresses = socket.inet_aton(source) + socket.inet_aton(OFFICE_ADDRESS)
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses
-    total = sum(struct.unpack("!10H", header))
+    total: int = sum(struct.unpack("!10H", header))
     total = (total & 0xFFFF) + (total >> 16)
     checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
     return header[:10] + checksum.to_bytes(2) + header[12:] + udp
