@@ -30,13 +30,13 @@ WATCH_BATCH = 64
 """Data paths looked at before other work gets its turn: each costs one ioctl."""
 
 SHARED = "another client at the same address may use the same UDP port"
-MOVED = "the client's address has changed"
 
 
 @dataclass(slots=True)
 class _Session:
     mark: int
     flow: Flow
+    tunnel_id: int
     path: KernelDataPath | TunDataPath
     link: LinkSettings | None = None
 
@@ -133,14 +133,14 @@ class DataPaths:
     def announce(self, mark: int, flow: Flow) -> None:
         """The client may send in this flow from now on, and from no other address.
 
-        Sessions of others in this flow leave the kernel.
+        Its own sessions follow it; those of others in this flow leave the kernel.
         """
         crowded = self._flows.announce(mark, flow)
         for session_id, session in self._open.items():
-            if isinstance(session.path, TunDataPath):
+            if session.mark == mark and session.flow.peer != flow.peer:
+                self._after(session_id, self._follow(session_id, flow.peer))
+            elif isinstance(session.path, TunDataPath):
                 continue
-            if session.mark == mark and session.flow[:2] != flow[:2]:
-                self._after(session_id, self._move(session_id, MOVED))
             elif crowded and self._flows.is_shared(session.mark, session.flow):
                 self._after(session_id, self._move(session_id, SHARED))
 
@@ -180,7 +180,7 @@ class DataPaths:
             self._log.of(self._client_id(peer.mark)).error("no data path", cause=error)
             result: DataPathOpened | DataPathFailed = DataPathFailed(str(error))
         else:
-            self._open[effect.session_id] = _Session(peer.mark, flow, path)
+            self._open[effect.session_id] = _Session(peer.mark, flow, effect.tunnel_id, path)
             result = DataPathOpened(in_user_space=isinstance(path, TunDataPath))
         self._carry_out(self._engine.complete(effect.ticket, result, self._loop.time()))
 
@@ -244,6 +244,24 @@ class DataPaths:
             self._carry_out(
                 self._engine.close_session(effect.session_id, self._loop.time(), str(error))
             )
+
+    async def _follow(self, session_id: int, address: str) -> None:
+        """Take a session along to its client's new address."""
+        session = self._open.get(session_id)
+        if session is None:
+            return
+        session.flow = session.flow._replace(peer=address)
+        if isinstance(session.path, TunDataPath):
+            return
+        cause = SHARED
+        if not self._flows.is_shared(session.mark, session.flow):
+            try:
+                self._kernel.follow(session.tunnel_id, Address(address, session.flow.port))
+            except DataPathError as error:
+                cause = str(error)
+            else:
+                return
+        await self._move(session_id, cause)
 
     async def _move(self, session_id: int, cause: str) -> None:
         """Put a path in user space in the place of the kernel's; the session goes on.

@@ -155,6 +155,11 @@ class LnsHost:
             self._progress.clear()
             await self._progress.wait()
 
+    def client_at(self, mark: int, flow: Flow) -> None:
+        """The client's SAs let it send in this flow, before or beside others; it may have moved."""
+        self.engine.client_moved(mark, flow.peer)
+        self.data_paths.announce(mark, flow)
+
     def client_gone(self, mark: int, cause: str) -> None:
         """The client's SAs are gone."""
         self._carry_out(self.engine.client_gone(mark, self._loop.time(), cause))

@@ -255,7 +255,7 @@ class Gateway:
         if self._lns is not None:
             path = child.path
             flow = Flow(path.local, path.remote, child.client_port)
-            self._lns.data_paths.announce(child.mark, flow)
+            self._lns.client_at(child.mark, flow)
 
     def _child_up(self, event: ChildUp) -> None:
         if not event.rekeyed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 
 from l2tp.core.effects import (
     DataPathFailed,
@@ -151,6 +152,11 @@ class Lns:
         return None
 
     # The end.
+
+    def client_moved(self, mark: int, address: str) -> None:
+        """The client's SAs lead to another address now, so its L2TP comes from there."""
+        for tunnel in self._of_client(mark):
+            tunnel.peer = replace(tunnel.peer, address=address)
 
     def client_gone(self, mark: int, now: float, reason: str) -> list[Effect]:
         """The client's SAs are gone: drop its tunnels, as nothing can be sent."""

@@ -10,7 +10,7 @@ import errno
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from l2tp.datapath import Counters, LinkSettings
@@ -79,6 +79,11 @@ class KernelTunnel:
         return PppoL2tpSocket(
             self._udp.fileno(), ends.tunnel_id, session_id, ends.peer_tunnel_id, peer_session_id
         )
+
+    def follow(self, peer: Address) -> None:
+        """Go on with the client at another address. Raises DataPathError."""
+        self._udp.connect(peer)
+        self.ends = replace(self.ends, peer=peer)
 
     def stop(self) -> None:
         """Give no more datagrams to the callback."""
@@ -225,6 +230,10 @@ class KernelDataPaths:
             undo.pop_all()
         leave = partial(self._leave, tunnel)
         return KernelDataPath(session, channel, mru, self.interfaces, on_frame, leave)
+
+    def follow(self, tunnel_id: int, peer: Address) -> None:
+        """Take an open tunnel along to its client's new address. Raises DataPathError."""
+        self._tunnels[tunnel_id].follow(peer)
 
     def _refuse_shared_flow(self, ends: TunnelEnds) -> None:
         if self._flows_are_shared:

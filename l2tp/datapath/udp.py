@@ -87,13 +87,20 @@ class L2tpSocket:
                 operation = "set the buffer size"
                 sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, LISTENER_BUFFER)
                 sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, LISTENER_BUFFER)
-            else:
-                operation = "connect"
-                sock.connect(peer)
         except OSError as error:
             what = f"UDP {local.host}:{local.port}"
             raise DataPathError(error.errno or 0, operation, what) from error
+        if peer is not None:
+            self.connect(peer)
         self._loop.add_reader(sock.fileno(), self._read)
+
+    def connect(self, peer: Address) -> None:
+        """Send to `peer` and take from there alone, from now on. Raises DataPathError."""
+        try:
+            self._socket.connect(peer)
+        except OSError as error:
+            what = f"UDP {peer.host}:{peer.port}"
+            raise DataPathError(error.errno or 0, "connect", what) from error
 
     def set_policy(self, policy: bytes) -> None:
         """Have an IPsec policy (the value of IP_XFRM_POLICY) for this socket alone.

@@ -177,6 +177,25 @@ def test_nothing_is_lost_through_any_number_of_rekeys(crowd: Crowd) -> None:
     hang_up(crowd.stage, [alice, bob, carol])
 
 
+def test_sessions_follow_a_nat_that_changes_its_address(crowd: Crowd) -> None:
+    callers = crowd.dial_in_all()
+    before = crowd.status()
+    nat = crowd.stage.lab["nat"]
+    changes = (f"address {change}/24 dev wan0" for change in ("del 203.0.113.2", "add 203.0.113.9"))
+    renumber = "\n".join((*changes, "route add default via 203.0.113.1"))
+    nat.run("ip", "-batch", "-", stdin=renumber)
+    for caller in callers:
+        # What comes from the new address before the SAs have followed is lost.
+        until(lambda: ping(caller.host, OFFICE_ADDRESS), f"{caller.user} to get through", 30)  # noqa: B023
+    crowd.check_traffic(callers)
+    after = crowd.status()
+    assert {status["peer_address"] for status in after.values()} == {"203.0.113.9"}
+    for user, status in before.items():
+        for name in ("client", "mark", "session_id", "interface", "data_path"):
+            assert after[user][name] == status[name], name
+    hang_up(crowd.stage, callers)
+
+
 def udp_packet(source: str, payload: bytes) -> bytes:
     """An IPv4 packet with UDP to port 5000 of the office. Routers want its checksum."""
     udp = struct.pack("!HHHH", 5000, 5000, 8 + len(payload), 0) + payload

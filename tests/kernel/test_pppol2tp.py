@@ -36,6 +36,7 @@ from xfrm.sadb import AddPolicy, AddSa, Sadb
 
 TUNNEL, SESSION = 0x1111, 0x2222
 PEER_TUNNEL, PEER_SESSION = 0x3333, 0x4444
+OTHER = "192.0.2.3"
 INNER_GATEWAY, INNER_CLIENT = "198.51.100.1", "198.51.100.2"
 MRU = 1400
 
@@ -352,6 +353,33 @@ def test_datagrams_of_others_between_bind_and_connect_are_not_lost(
 
     with stranger:
         run(scenario())
+
+
+def test_a_tunnel_follows_its_client_to_another_address(net: Lab) -> None:
+    net.client.ip(f"address add {OTHER}/24 dev veth0")
+
+    async def scenario() -> None:
+        async with side(net.gateway) as gateway:
+            path = await gateway.session()
+            await gateway.configure(path, INNER_GATEWAY, INNER_CLIENT)
+            with net.gateway:
+                gateway.paths.follow(TUNNEL, Address(OTHER))
+            with (
+                net.client.udp(L2TP_PORT, OTHER) as peer,
+                net.gateway.udp(5000, INNER_GATEWAY) as server,
+            ):
+                packet = ip_packet(INNER_CLIENT, INNER_GATEWAY, b"question", 5000)
+                message = data_message(bytes.fromhex("ff03 0021") + packet)
+                peer.sendto(message, (GATEWAY, L2TP_PORT))
+                assert server.recv(100) == b"question"
+                server.sendto(b"answer", (INNER_CLIENT, 5000))
+                assert peer.recv(1500).endswith(b"answer")
+                assert path.send(LCP_ECHO)
+                assert peer.recv(1500).endswith(LCP_ECHO)
+            await path.close()
+        assert nothing_is_left(net.gateway)
+
+    run(scenario())
 
 
 def test_sessions_share_their_tunnel_until_the_last_is_closed(net: Lab) -> None:

@@ -184,6 +184,17 @@ def test_answers_follow_a_peer_that_has_moved(client: Connected) -> None:
     assert sent.peer == moved
 
 
+def test_everything_goes_to_where_the_sas_of_the_client_lead(client: Connected) -> None:
+    client.lns.client_moved(2, "198.51.100.98")
+    client.lns.client_moved(1, "198.51.100.99")
+    moved = replace(client.peer, address="198.51.100.99")
+    (packet,) = client.lns.packet_sent(client.lns_session, PACKET)
+    goodbye = client.lns.close_client(1, client.now, "enough")
+    sent = [effect.peer for effect in (packet, *goodbye) if isinstance(effect, Send)]
+    assert len(sent) > 1
+    assert set(sent) == {moved}
+
+
 def test_packets_are_numbered_along_with_all_else_if_the_peer_wants_it() -> None:
     sim = Simulation()
     sim.gateway.in_user_space = True
