@@ -25,7 +25,8 @@ class Crowd:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.good = stage.client("client2", user="bob", port="1701")
+        # From a port of its own: a second client on its flow would move it to user space.
+        self.good = stage.client("client2", user="bob", port="0-65535", l2tp_port=0)
         dial_in(stage, self.good)
         self.bad: LinuxClient = stage.client(retransmit_timeout=1.0)
         self.with_good_alone: KernelSnapshot = take_snapshot(stage.lab["gateway"])
