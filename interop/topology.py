@@ -158,6 +158,47 @@ def both_nat(clients: int = 1) -> Topology:
     return _join("both-nat", _hidden_clients(clients), _HIDDEN_GATEWAY, HIDDEN_GATEWAY_ADDRESS)
 
 
+def two_nats(*, stacked: bool) -> Topology:
+    """Two homes with the same private network; client and client2 are 10.1.0.2 in both.
+
+    Their routers, nat and nat2, have the addresses 100.64.0.2 and 100.64.1.2 of one carrier. If
+    ``stacked`` the carrier masquerades too, and both homes are behind 203.0.113.2.
+    """
+    machines: list[Machine] = []
+    links = [Link(("carrier", "wan0"), _WEST_PORT)]
+    for index, (client, nat) in enumerate((("client", "nat"), ("client2", "nat2"))):
+        home = Machine(client, (Interface("wan0", "10.1.0.2/24"),), "10.1.0.1")
+        router = Machine(
+            nat,
+            (Interface("lan0", "10.1.0.1/24"), Interface("wan0", f"100.64.{index}.2/24")),
+            default_gateway=f"100.64.{index}.1",
+            forwards=True,
+            masquerades="wan0",
+        )
+        machines += [home, router]
+        links += [
+            Link((client, "wan0"), (nat, "lan0")),
+            Link((nat, "wan0"), ("carrier", f"lan{index}")),
+        ]
+    carrier = Machine(
+        "carrier",
+        (
+            Interface("lan0", "100.64.0.1/24"),
+            Interface("lan1", "100.64.1.1/24"),
+            Interface("wan0", "203.0.113.2/24"),
+        ),
+        default_gateway="203.0.113.1",
+        forwards=True,
+        masquerades="wan0" if stacked else None,
+    )
+    internet = replace(_INTERNET, default_gateway="203.0.113.2")
+    return Topology(
+        "stacked-nats" if stacked else "two-nats",
+        (*machines, carrier, internet, *_PUBLIC_GATEWAY.machines),
+        (*links, *_PUBLIC_GATEWAY.links),
+    )
+
+
 def with_relay(topology: Topology) -> Topology:
     """Put a machine called relay into the cable from the internet to the gateway's side.
 

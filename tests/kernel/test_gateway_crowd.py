@@ -22,12 +22,13 @@ from interop.peers.xl2tpd import Link
 from interop.scenarios.play import check_gone, dial_in, stop_gateway
 from interop.settings import GatewaySettings
 from interop.stage import Stage
-from interop.topology import GATEWAY_ADDRESS, OFFICE_ADDRESS, client_nat
+from interop.topology import GATEWAY_ADDRESS, OFFICE_ADDRESS, client_nat, two_nats
 from interop.traffic import PORT, Transfer, ping, transfer, transferring
 from interop.wait import until
 
 USERS = {"alice": "wonderland", "bob": "builder", "carol": "christmas"}
 MACHINES = dict(zip(USERS, ("client", "client2", "client3"), strict=True))
+SETTINGS = GatewaySettings(users=USERS)
 ANY_PORT = "0-65535"
 PAUSE = 0.3
 """Seconds between the blocks of a transfer that must lose nothing."""
@@ -96,8 +97,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd(artefacts: Path) -> Iterator[Crowd]:
-    settings = GatewaySettings(users=USERS)
-    with Stage(client_nat(3), artefacts, settings=settings) as stage:
+    with Stage(client_nat(3), artefacts, settings=SETTINGS) as stage:
         yield Crowd(stage)
 
 
@@ -144,6 +144,25 @@ def test_clients_with_the_same_flow_work_side_by_side(crowd: Crowd) -> None:
     callers = [alice, bob, carol]
     crowd.check_traffic(callers)
     hang_up(crowd.stage, callers)
+
+
+@pytest.mark.parametrize(("stacked", "data_path"), [(False, "kernel"), (True, "user")])
+def test_clients_with_the_same_private_address(
+    artefacts: Path, stacked: bool, data_path: str
+) -> None:
+    """Behind different NATs, and through those behind one address: they name themselves alike."""
+    with Stage(two_nats(stacked=stacked), artefacts, settings=SETTINGS) as stage:
+        crowd = Crowd(stage)
+        callers = [crowd.dial_in("alice"), crowd.dial_in("bob")]
+        status = crowd.status()
+        assert {client["identity"] for client in status.values()} == {"10.1.0.2"}
+        assert len({client["peer_address"] for client in status.values()}) == 2 - stacked
+        assert crowd.data_paths() == {"alice": data_path, "bob": data_path}
+        crowd.check_traffic(callers)
+        callers[0].client.hang_up()
+        until(lambda: "alice" not in crowd.status(), "alice to be gone", 10)
+        crowd.check_traffic(callers[1:])
+        hang_up(stage, callers[1:])
 
 
 def test_nothing_is_lost_through_any_number_of_rekeys(crowd: Crowd) -> None:
