@@ -113,6 +113,7 @@ class Libreswan:
             host.run("certutil", "-N", "-d", f"sql:{NSS}", "--empty-password")
         host.write(CONFIGURATION, _SETUP)
         host.write(SECRETS, "", 0o600)
+        host.path(CONTROL).unlink(missing_ok=True)
         self.process: Process = host.start(
             "pluto",
             *(f"{PROGRAMS}/pluto", "--nofork", "--stderrlog", "--use-xfrm", "--no-dnssec"),
@@ -126,6 +127,7 @@ class Libreswan:
     def load(self, connection: Connection) -> None:
         """Load the connection and its secret, in place of what was loaded before."""
         self.process.wait_for_text("listening for IKE messages", START_LIMIT)
+        until(self.host.path(CONTROL).is_socket, "pluto's control socket", START_LIMIT)
         self.host.write(CONFIGURATION, _SETUP + _conn(connection, self._retransmit_timeout))
         self.host.write(SECRETS, f'%any %any : PSK "{connection.psk}"\n', 0o600)
         self._whack("--rereadsecrets")

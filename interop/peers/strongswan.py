@@ -161,6 +161,8 @@ class StrongSwan:
                 log_level=log_level,
             ),
         )
+        # One that was killed leaves it, and it would pass for this one's.
+        host.path(VICI).unlink(missing_ok=True)
         self.process: Process = host.start(
             "charon", DAEMON, environment={"STRONGSWAN_CONF": CONFIGURATION}
         )
