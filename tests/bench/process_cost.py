@@ -6,8 +6,10 @@ from pathlib import Path
 from interop.wait import until
 
 SETTLED = 0.1
-"""Seconds without a tick of CPU time after which a daemon has nothing left to do."""
-SETTLE_LIMIT = 20.0
+"""Seconds over which a daemon must be nearly idle to count as having nothing left to do."""
+IDLE = 0.002
+"""Seconds of CPU time that it may spend in them, on a heartbeat for example."""
+SETTLE_LIMIT = 60.0
 
 
 def cpu_time(pid: int) -> float:
@@ -28,15 +30,12 @@ def settled_cpu_time(pid: int) -> float:
 
     def rests() -> bool:
         nonlocal last
-        before, last = last, cpu_time(pid)
-        return last - before < 1e-4
-
-    time.sleep(SETTLED)
-    while True:
-        until(rests, f"process {pid} to rest", SETTLE_LIMIT)
         time.sleep(SETTLED)
-        if rests():
-            return last
+        before, last = last, cpu_time(pid)
+        return last - before < IDLE
+
+    until(rests, f"process {pid} to rest", SETTLE_LIMIT)
+    return last
 
 
 def resident(pid: int) -> int:

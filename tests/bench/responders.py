@@ -11,7 +11,8 @@ from typing import Any
 
 from interop.errors import LabError
 from interop.facilities import missing_on_host
-from interop.gateway import CONFIGURATION, Ikev1d
+from interop.gateway import CONFIGURATION, CONTROL, configuration
+from interop.kernel import REPOSITORY
 from interop.lab import Lab
 from interop.netns import Host
 from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection
@@ -85,25 +86,22 @@ class Responder(ABC):
 
 
 class OurDaemon(Responder):
-    """ikev1d; on a kernel without ESP as `tests.bench.no_esp` runs it."""
+    """ikev1d with the `instruments` that `tests.bench.daemon` has."""
 
-    def __init__(
-        self, host: Host, address: str, *, pretend_esp: bool, measurements: str = "-"
-    ) -> None:
+    def __init__(self, host: Host, address: str, instruments: Sequence[str] = ()) -> None:
         super().__init__("ikev1d", host, address)
         settings = GatewaySettings(address=address)
         extra = {"ike": "half_open_per_address = 2000"}
-        self._daemon = Ikev1d(host, settings, extra)
-        if pretend_esp:
-            module = ("-m", "tests.bench.no_esp", measurements, "--config", CONFIGURATION)
-            self.process = host.start("ikev1d", sys.executable, *module)
-            until(lambda: " ready " in self.process.text(), "ikev1d to be ready", START_LIMIT)
-        else:
-            self._daemon.start()
-            self.process = self._daemon.process
+        host.write(CONFIGURATION, configuration(settings, extra), 0o600)
+        if missing_on_host():
+            instruments = ["--pretend-esp", *instruments]
+        arguments = (*instruments, "--", "--config", CONFIGURATION)
+        self.process = host.start("ikev1d", *python("tests.bench.daemon", *arguments))
+        until(lambda: " ready " in self.process.text(), "ikev1d to be ready", START_LIMIT)
 
     def sessions(self) -> int:
-        return len(self._daemon.clients())
+        answer = self.host.run(*python("cli.ikectl", "--socket", CONTROL, "status", "--json"))
+        return int(json.loads(answer)["gateway"]["established"])
 
 
 class Charon(Responder):
@@ -172,11 +170,16 @@ class Bench:
             keep=keep,
         )
         self._number += count
-        command = (sys.executable, "-m", "tests.bench.load", load.as_json())
+        command = python("tests.bench.load", load.as_json())
         report: dict[str, Any] = json.loads(self._clients.run(*command, limit=LOAD_LIMIT))
         if report["failures"]:
             raise LabError(f"{responder.name}: {report['failures']} {report['examples']}")
         return report
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command that runs a module, also one of the tests, which are not installed."""
+    return ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", module, *arguments)
 
 
 def _topology(kinds: Sequence[str]) -> Topology:
@@ -191,18 +194,16 @@ def _topology(kinds: Sequence[str]) -> Topology:
 
 @contextmanager
 def bench(
-    directory: Path, *, kinds: Sequence[str] = KINDS, measurements: str = "-"
+    directory: Path, *, kinds: Sequence[str] = KINDS, instruments: Sequence[str] = ()
 ) -> Iterator[Bench]:
-    """Start responders of these kinds. `measurements` is for `tests.bench.no_esp`."""
-    pretend_esp = bool(missing_on_host())
+    """Start responders of these kinds, ours with `instruments` of `tests.bench.daemon`."""
     with Lab(_topology(kinds), directory) as lab:
         lab["clients"].run("ip", "route", "add", "local", str(CLIENTS), "dev", "lo")
         responders: dict[str, Responder] = {}
         for index, kind in enumerate(kinds):
             address = f"198.51.{index}.1"
-            responders[kind] = (
-                OurDaemon(lab[kind], address, pretend_esp=pretend_esp, measurements=measurements)
-                if kind == "ours"
-                else Charon(lab[kind], address, tuned=kind == "tuned")
-            )
+            if kind == "ours":
+                responders[kind] = OurDaemon(lab[kind], address, instruments)
+            else:
+                responders[kind] = Charon(lab[kind], address, tuned=kind == "tuned")
         yield Bench(lab, responders)

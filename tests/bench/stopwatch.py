@@ -5,11 +5,13 @@ one's. What the wrapper itself costs is measured beforehand and taken off.
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import thread_time_ns
 from typing import Any
 
+MILLISECOND = 1_000_000
 CALIBRATION = 20_000
 """Calls of nothing that are timed."""
 
@@ -22,6 +24,8 @@ class Part:
     calls: int = 0
     longest: int = 0
     """The longest call, with all that is nested in it."""
+    over: int = 0
+    """Calls that took longer than a millisecond, likewise."""
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class Stopwatch:
     """Times functions; `watch` them before the program uses them."""
 
     parts: dict[str, Part] = field(default_factory=dict)
-    _nested: list[int] = field(default_factory=lambda: [0])
+    _nested: threading.local = field(default_factory=threading.local)
     _inside: int = 0
     """Nanoseconds of a wrapper that pass between its two readings."""
     _outside: int = 0
@@ -54,10 +58,11 @@ class Stopwatch:
     def wrapped(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, timed."""
         counts = self.parts.setdefault(part, Part())
-        nested = self._nested
+        local = self._nested
 
         @functools.wraps(function)
         def timed(*arguments: Any, **named: Any) -> Any:
+            nested: list[int] = local.__dict__.setdefault("nested", [0])
             nested.append(0)
             begun = thread_time_ns()
             try:
@@ -67,6 +72,7 @@ class Stopwatch:
                 counts.spent += took - nested.pop() - self._inside
                 counts.calls += 1
                 counts.longest = max(counts.longest, took)
+                counts.over += took > MILLISECOND
                 nested[-1] += took + self._outside
 
         return timed
@@ -74,4 +80,4 @@ class Stopwatch:
     def reset(self) -> None:
         """Count from zero."""
         for part in self.parts.values():
-            part.spent = part.calls = part.longest = 0
+            part.spent = part.calls = part.longest = part.over = 0
