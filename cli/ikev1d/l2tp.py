@@ -112,6 +112,7 @@ class LnsHost:
         tunnels_changed: Callable[[int, int, bool], None],
     ) -> None:
         self.engine = Lns(make_settings(config), os.urandom)
+        self._mark_mask = config.marks.mask
         self._users = _make_users(config)
         self._without_address = _without_address(config)
         self._same_user = config.ppp.same_user
@@ -176,9 +177,9 @@ class LnsHost:
         self._same_user = config.ppp.same_user
 
     def _receive(self, datagram: Datagram) -> None:
-        peer = Peer(
-            datagram.mark, datagram.local_address, datagram.source.host, datagram.source.port
-        )
+        # The other bits are the administrator's; in clear they may be all there is.
+        mark = datagram.mark & self._mark_mask
+        peer = Peer(mark, datagram.local_address, datagram.source.host, datagram.source.port)
         self._carry_out(self.engine.receive(datagram.payload, peer, self._loop.time()))
 
     def _advance(self) -> None:

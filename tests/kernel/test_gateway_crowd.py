@@ -281,6 +281,18 @@ def test_no_client_can_send_into_the_session_of_another(crowd: Crowd) -> None:
         assert (after[user]["state"], after[user]["session_id"]) == ("up", status["session_id"])
 
 
+def test_the_administrator_has_marks_of_his_own(crowd: Crowd) -> None:
+    """In the bits that are not ours, on packets of every kind, both ways."""
+    gateway = crowd.stage.lab["gateway"]
+    for chain in ("PREROUTING", "OUTPUT"):
+        mark = ("-t", "mangle", "-A", chain, "-j", "MARK", "--or-mark", "0x8005")
+        gateway.run("iptables-legacy", *mark)
+    callers = crowd.dial_in_all()
+    assert crowd.data_paths() == {"alice": "user", "bob": "user", "carol": "kernel"}
+    crowd.check_traffic(callers)
+    hang_up(crowd.stage, callers)
+
+
 def test_without_ppp_in_the_kernel_everything_is_in_user_space(crowd: Crowd) -> None:
     stop_gateway(crowd.stage)
     hide_ppp = "mount -t tmpfs tmpfs /mnt && mknod /mnt/ppp c 0 0 && mount --bind /mnt/ppp /dev/ppp"
