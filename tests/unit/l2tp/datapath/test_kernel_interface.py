@@ -45,6 +45,23 @@ def test_error_without_a_remedy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("operation", "number", "unavailable"),
+    [
+        ("PPPoL2TP socket", errno.EPROTONOSUPPORT, True),
+        ("open /dev/ppp", errno.ENOENT, True),
+        ("open /dev/ppp", errno.EPERM, True),
+        ("PPPoL2TP socket", errno.EMFILE, False),
+        ("PPPoL2TP session", errno.EEXIST, False),
+        ("bind", errno.EADDRINUSE, False),
+    ],
+)
+def test_a_kernel_that_cannot_is_told_from_one_that_will_not(
+    operation: str, number: int, unavailable: bool
+) -> None:
+    assert DataPathError(number, operation, "here").is_unavailable is unavailable
+
+
+@pytest.mark.parametrize(
     ("release", "expected"),
     [
         ("6.1.176", False),
