@@ -206,22 +206,21 @@ class Sadb:
         if refused:
             raise refused[0]
 
-    def retire(self, sas: Sequence[Sa], policies: Sequence[Policy] = ()) -> list[Usage]:
-        """Remove SAs and then policies in one system call; what each SA has carried.
+    def retire(self, sas: Sequence[Sa]) -> list[Usage]:
+        """Remove SAs in one system call; what each has carried, nothing if it was gone.
 
-        What is gone is no error; an SA that was gone has carried nothing. At most `BATCH` things in
-        all. Raises KernelError for the first that could not be removed, after trying all.
+        At most half of `BATCH`. Raises KernelError for the first that could not be removed, after
+        trying all.
         """
-        things: list[Sa | Policy] = [*sas, *policies]
         counts = [
             Request(encode_sa_id(sa.spi, sa.dst, sa.mark, sa.protocol), MessageType.GETSA)
             for sa in sas
         ]
-        answers = self._requests.exchange(counts + [_removal(thing) for thing in things])
+        answers = self._requests.exchange(counts + [_removal(sa) for sa in sas])
         counted, removed = answers[: len(sas)], answers[len(sas) :]
-        for thing, answer in zip(things, removed, strict=True):
+        for sa, answer in zip(sas, removed, strict=True):
             if answer.errno not in _GONE:
-                _check(answer, "remove", _name(thing))
+                _check(answer, "remove", _name(sa))
         return [decode_usage(answer.message) if answer.message else Usage() for answer in counted]
 
     async def purge(self) -> int:

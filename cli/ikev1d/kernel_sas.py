@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
@@ -101,10 +101,12 @@ class KernelSas:
         spi = child.inbound_spi
         tables = (client.inbound, client.outbound)
         sas = [table.pop(spi) for table in tables if spi in table]
-        policies = () if any(tables) else tuple(client.policies.values())
         with self._tolerant(child):
-            self._retire(client, sas, policies)
-            if policies:
+            if any(tables):
+                self._retire(client, sas)
+            else:
+                # Nobody will ask any more what it has carried.
+                self._sadb.remove([*sas, *client.policies.values()])
                 client.policies.clear()
         self._forget_if_empty(child.mark)
 
@@ -204,8 +206,8 @@ class KernelSas:
         self._sadb.apply(additions)
         client.policies[direction] = policy
 
-    def _retire(self, client: _Client, sas: list[Sa], policies: tuple[Policy, ...] = ()) -> None:
-        for sa, usage in zip(sas, self._sadb.retire(sas, policies), strict=True):
+    def _retire(self, client: _Client, sas: list[Sa]) -> None:
+        for sa, usage in zip(sas, self._sadb.retire(sas), strict=True):
             outbound = sa.mark is not None
             client.ended += Traffic(sent=usage.bytes) if outbound else Traffic(usage.bytes)
 
@@ -253,41 +255,37 @@ class KernelSas:
     def _inbound_sa(self, child: ChildSa) -> Sa:
         path = child.path
         encap = Encap(path.remote_port, path.local_port) if child.encapsulated else None
-        return _make_sa(
-            child,
-            Sa(
-                spi=child.inbound_spi,
-                src=path.remote,
-                dst=path.local,
-                reqid=self.reqid(child.mark),
-                selector=_selector(path, Direction.IN),
-                encap=encap,
-                mapping_interval=MAPPING_INTERVAL if encap else 0,
-                set_mark=self._mark(child),
-                replay_window=REPLAY_WINDOW,
-            ),
-            child.inbound_encryption_key,
-            child.inbound_integrity_key,
+        frame = Sa(
+            spi=child.inbound_spi,
+            src=path.remote,
+            dst=path.local,
+            reqid=self.reqid(child.mark),
+            selector=_selector(path, Direction.IN),
+            encap=encap,
+            mapping_interval=MAPPING_INTERVAL if encap else 0,
+            set_mark=self._mark(child),
+            replay_window=REPLAY_WINDOW,
+            lifetime=_lifetime(child),
         )
+        keys = (child.inbound_encryption_key, child.inbound_integrity_key)
+        return with_algorithms(frame, child.suite, *keys)
 
     def _outbound_sa(self, child: ChildSa) -> Sa:
         path = child.path
         encap = Encap(path.local_port, path.remote_port) if child.encapsulated else None
-        return _make_sa(
-            child,
-            Sa(
-                spi=child.outbound_spi,
-                src=path.local,
-                dst=path.remote,
-                reqid=self.reqid(child.mark),
-                selector=_selector(path, Direction.OUT),
-                encap=encap,
-                mark=self._mark(child),
-                replay_window=0,
-            ),
-            child.outbound_encryption_key,
-            child.outbound_integrity_key,
+        frame = Sa(
+            spi=child.outbound_spi,
+            src=path.local,
+            dst=path.remote,
+            reqid=self.reqid(child.mark),
+            selector=_selector(path, Direction.OUT),
+            encap=encap,
+            mark=self._mark(child),
+            replay_window=0,
+            lifetime=_lifetime(child),
         )
+        keys = (child.outbound_encryption_key, child.outbound_integrity_key)
+        return with_algorithms(frame, child.suite, *keys)
 
     def _policy(self, child: ChildSa, direction: Direction) -> Policy:
         """The policy of a client for one direction."""
@@ -318,14 +316,11 @@ def _key(sa: Sa) -> tuple[int, str, int]:
     return (sa.spi, sa.dst, sa.mark.value if sa.mark else 0)
 
 
-def _make_sa(child: ChildSa, frame: Sa, encryption_key: bytes, integrity_key: bytes) -> Sa:
-    """Put algorithms, keys and lifetimes into an SA."""
-    limits = Lifetime(
+def _lifetime(child: ChildSa) -> Lifetime:
+    """When the kernel ends an SA that should have been rekeyed, or deleted, before."""
+    return Lifetime(
         hard_seconds=child.lifetime + KERNEL_MARGIN,
         hard_bytes=child.kilobytes * 1024 * BYTES_FACTOR if child.kilobytes else None,
-    )
-    return replace(
-        with_algorithms(frame, child.suite, encryption_key, integrity_key), lifetime=limits
     )
 
 
