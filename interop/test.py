@@ -16,7 +16,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 KERNEL_TESTS = REPOSITORY / "tests" / "kernel"
 HOST_TESTS = ("tests/arch", "tests/unit", "tests/property", "tests/bench")
-FILE_LIMIT = 600
+FILE_LIMIT = 900
 """Seconds that the tests of one file may take."""
 
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|error)")
