@@ -21,6 +21,7 @@ from interop.peers.linux_client import LinuxClient
 from interop.peers.xl2tpd import Link
 from interop.scenarios.play import check_gone, dial_in, stop_gateway
 from interop.settings import GatewaySettings
+from interop.snapshot import take_snapshot
 from interop.stage import Stage
 from interop.topology import GATEWAY_ADDRESS, OFFICE_ADDRESS, client_nat, two_nats
 from interop.traffic import PORT, Transfer, ping, transfer, transferring
@@ -34,7 +35,7 @@ PAUSE = 0.3
 """Seconds between the blocks of a transfer that must lose nothing."""
 EARLY_REPEATS = 3
 """Segments of one transfer that TCP may repeat without need, the machine being slow."""
-REKEYS = 20
+REKEYS = 8
 LCP_TERMINATE = bytes.fromhex("c021 05 01 0004")
 
 
@@ -81,6 +82,11 @@ class Crowd:
     def data_paths(self) -> dict[str, str]:
         return {user: client["data_path"] for user, client in self.status().items()}
 
+    def proxies(self) -> set[str]:
+        """The addresses for which the gateway answers ARP in the office."""
+        proxies = take_snapshot(self.stage.lab["gateway"]).of_kind("proxy")
+        return {line.split()[1] for line in proxies}
+
     def check_traffic(self, callers: list[Caller]) -> None:
         """All at once, both ways, each with its own content and its own address."""
 
@@ -99,7 +105,8 @@ class Crowd:
 
 @pytest.fixture
 def crowd(artefacts: Path) -> Iterator[Crowd]:
-    with Stage(client_nat(3), artefacts, settings=SETTINGS) as stage:
+    extra = {"ppp": 'proxy_arp = "lan0"'}
+    with Stage(client_nat(3), artefacts, settings=SETTINGS, extra=extra) as stage:
         yield Crowd(stage)
 
 
@@ -132,6 +139,7 @@ def test_clients_with_the_same_flow_work_side_by_side(crowd: Crowd) -> None:
 
     carol = crowd.dial_in("carol", l2tp_port=0, port=ANY_PORT)
     callers = [alice, bob, carol]
+    assert crowd.proxies() == {caller.link.address for caller in callers}
     assert crowd.data_paths() == {"alice": "user", "bob": "user", "carol": "kernel"}
     assert len({caller.link.address for caller in callers}) == 3
     for caller in callers:
