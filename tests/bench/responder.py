@@ -9,6 +9,7 @@ neighbours on the machine; the ratio is the median of those within one round.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -82,13 +83,14 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=8, help="clients at a time")
     parser.add_argument("--suite", choices=SUITES, action="append")
     parser.add_argument("--kind", choices=KINDS, action="append")
+    parser.add_argument("--json", action="store_true", help="the rounds of each by suite")
     options = parser.parse_args()
     begun = os.getloadavg()[0]
-    rows = []
+    found: dict[str, list[Cost]] = {}
     with bench(artefacts(), kinds=options.kind or KINDS) as stage:
         names = [responder.name for responder in stage.responders.values()]
         for suite in options.suite or SUITES:
-            measured = costs(
+            found[suite] = costs(
                 stage,
                 suite,
                 quick_modes=options.quick_modes,
@@ -96,7 +98,11 @@ def main() -> int:
                 count=options.count,
                 concurrency=options.concurrency,
             )
-            rows.append(row(suite, measured))
+    if options.json:
+        rounds = {s: {cost.name: cost.rounds for cost in measured} for s, measured in found.items()}
+        sys.stdout.write(json.dumps(rounds) + "\n")
+        return 0
+    rows = [row(suite, measured) for suite, measured in found.items()]
     heads = ["suite", *names, *(f"ratio to {name}" for name in names[1:])]
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' --: |' * (len(heads) - 1)}", *rows]
     sys.stdout.write("\n".join(lines) + "\n")
