@@ -32,8 +32,8 @@ def machine() -> str:
     model = next((line.split(":")[1].strip() for line in cpus if "model name" in line), "?")
     esp = "embedded" if missing_on_host() else "host's"
     return (
-        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python"
-        f" {platform.python_version()}; ESP: the {esp} kernel; load average {os.getloadavg()[0]:.1f}"
+        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, ESP in the {esp} kernel,"
+        f" Python {platform.python_version()}; load average {os.getloadavg()[0]:.1f}"
     )
 
 
