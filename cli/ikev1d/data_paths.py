@@ -290,7 +290,10 @@ class DataPaths:
         await old.close()
         if link is not None and link.proxy_arp is not None:
             # The old path took its entry along, which was for the same address.
-            await path.start_proxy_arp(link.proxy_arp, link.peer_address)
+            try:
+                await path.start_proxy_arp(link.proxy_arp, link.peer_address)
+            except DataPathError as error:
+                log.error("ARP for the client is no longer answered", cause=error)
         log.info("data path moved to user space", interface=path.interface, cause=cause)
 
     async def _close(self, session_id: int) -> None:
