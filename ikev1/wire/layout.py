@@ -115,6 +115,8 @@ class Record(Layout[V]):
         if isinstance(kinds[-1], Layout):
             self._tail = kinds.pop()
             self._tail_of = attrgetter(names.pop())
+        # Most payloads are one string of octets.
+        self._tail_alone = None if kinds else self._tail
         self.head = struct.Struct("!" + "".join(_format(kind) for kind in kinds))
         self._head_of = [attrgetter(name) for name in names]
         self._enums = [(at, kind.enum) for at, kind in enumerate(kinds) if isinstance(kind, Open)]
@@ -124,6 +126,8 @@ class Record(Layout[V]):
 
     def decode(self, cursor: Cursor) -> V:
         """Read the fixed fields, then the tail."""
+        if self._tail_alone is not None:
+            return self._value(self._tail_alone.decode(cursor), *self._constants)
         fields = list(cursor.unpack(self.head))
         for at, enum in self._enums:
             fields[at] = enum(fields[at])
@@ -133,6 +137,8 @@ class Record(Layout[V]):
 
     def encode(self, value: V) -> bytes:
         """Write the fixed fields, then the tail."""
+        if self._tail_alone is not None:
+            return self._tail_alone.encode(self._tail_of(value))
         fields = [field(value) for field in self._head_of]
         for at, size in self._sizes:
             # struct would cut or fill them.
