@@ -64,10 +64,14 @@ class Context:
         """Add an effect."""
         self._effects.append(effect)
 
+    def drop(self, path: Path, reason: str) -> None:
+        """Ignore a datagram; `reason` is a counter's name."""
+        self.emit(Dropped(path, reason))
+
     def complain(self, refused: Refused) -> bool:
         """Tell of a peer that has not proved who it is; whether that is not too often."""
         if not self._complaints.take(self.now):
-            self.emit(Dropped(refused.path, "refused-without-a-word"))
+            self.drop(refused.path, "refused-without-a-word")
             return False
         self.emit(refused)
         return True

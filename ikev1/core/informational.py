@@ -21,6 +21,11 @@ def make(sa: IkeSa, message_id: int, values: tuple[Payload, ...]) -> bytes:
     return datagram
 
 
+def notification(notify: NotifyType, protocol: ProtocolId) -> Notification:
+    """A notification about no SA in particular."""
+    return Notification(doi=DOI_IPSEC, protocol_id=protocol, notify_type=notify, spi=b"", data=b"")
+
+
 def delete_ike_sa(sa: IkeSa) -> Delete:
     """The Delete for this Phase 1 SA, whose SPI is its cookie pair."""
     return Delete(doi=DOI_IPSEC, protocol_id=ProtocolId.ISAKMP, spis=(sa.cookies,))

@@ -249,8 +249,6 @@ def check_forgotten(host: IkeHost) -> None:
     assert host.inbound == host.outbound == {}
     assert len(engine.clients) == 0
     assert engine._context.ike_sas == {}
-    assert engine._half_open == {}
-    assert engine._begun == {}
-    assert not engine._half_open_sources
-    assert engine._tickets == {}
+    assert engine._phase1.half_open.is_empty()
+    assert engine._runner._tickets == {}
     assert engine.next_deadline() is None

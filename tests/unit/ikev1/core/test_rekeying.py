@@ -6,7 +6,7 @@ import pytest
 
 from ikev1.core.context import MAX_CHILDREN, MAX_PHASE1
 from ikev1.core.effects import ChildDown, ChildUp, ClientDown, IkeSaDown, IkeSaUp
-from ikev1.core.responder import MAX_EXCHANGES
+from ikev1.core.phase2 import MAX_EXCHANGES
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
 from interop.initiator.effects import Closed
 from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
