@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.machine import Machine
 from l2tp.core.effects import (
     ConfigureLink,
     DataPathFailed,
@@ -20,7 +21,7 @@ from l2tp.core.lns import Lns
 from l2tp.datapath import LinkSettings
 from l2tp.datapath.errors import DataPathError, SharedFlowError
 from l2tp.datapath.flows import Flow, Flows
-from l2tp.datapath.kernel import KernelDataPath, KernelDataPaths, TunnelEnds
+from l2tp.datapath.kernel import KernelDataPath, TunnelEnds
 from l2tp.datapath.tun import TunDataPath
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram
 
@@ -52,6 +53,7 @@ class DataPaths:
         self,
         engine: Lns,
         proxy_arp: str | None,
+        machine: Machine,
         client_id: Callable[[int], str],
         policy: Callable[[int], bytes],
         on_datagram: Callable[[Datagram], None],
@@ -64,7 +66,8 @@ class DataPaths:
         self._carry_out = carry_out
         self._log = ClientLog("ikev1d.l2tp")
         self._loop = asyncio.get_running_loop()
-        self._kernel = KernelDataPaths(on_datagram)
+        self._kernel = machine.kernel_data_paths(on_datagram)
+        self._user_data_path = machine.user_data_path
         self._flows = Flows()
         self._open: dict[int, _Session] = {}
         """By session ID."""
@@ -229,7 +232,7 @@ class DataPaths:
         def packet_sent(packet: bytes) -> None:
             self._carry_out(self._engine.packet_sent(session_id, packet))
 
-        return TunDataPath(self._kernel.interfaces, packet_sent)
+        return self._user_data_path(self._kernel.interfaces, packet_sent)
 
     async def _configure(self, effect: ConfigureLink) -> None:
         session = self._open.get(effect.session_id)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.kernel_sas import KernelSas
+from cli.ikev1d.machine import Machine
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IkeSockets
-from cli.ikev1d.workers import DhWorkers
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
@@ -83,6 +82,7 @@ class IkeHost:
     def __init__(
         self,
         config: Config,
+        machine: Machine,
         sockets: IkeSockets,
         sas: KernelSas,
         unusable: Collection[str],
@@ -94,7 +94,7 @@ class IkeHost:
         self.engine = Responder(
             make_settings(config, unusable),
             MarkSpace(config.marks.base, config.marks.mask),
-            os.urandom,
+            machine.random,
         )
         self._sockets = sockets
         self._sas = sas
@@ -104,7 +104,7 @@ class IkeHost:
         self._child_up = child_up
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
-        self._workers = DhWorkers(os.urandom)
+        self._workers = machine.dh_workers(machine.random)
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """A datagram from one of the IKE sockets."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TypeVar
 from cli.ikev1d.config import Config, Place
 from cli.ikev1d.data_paths import DataPaths
 from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.machine import Machine
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import ANY_ADDRESS
 from l2tp.core.effects import (
@@ -35,7 +35,7 @@ from l2tp.core.effects import (
 from l2tp.core.lns import Lns
 from l2tp.core.settings import LnsSettings
 from l2tp.datapath.flows import Flow
-from l2tp.datapath.udp import L2TP_PORT, Address, Datagram, L2tpSocket
+from l2tp.datapath.udp import L2TP_PORT, Address, Datagram
 from l2tp.pool import AddressPool
 from l2tp.ppp.auth import AuthAccepted, AuthRejected, text_of
 from l2tp.ppp.settings import AuthProtocol, PppSettings
@@ -106,12 +106,13 @@ class LnsHost:
     def __init__(
         self,
         config: Config,
+        machine: Machine,
         addresses: Sequence[str],
         client_id: Callable[[int], str],
         policy: Callable[[int], bytes],
         tunnels_changed: Callable[[int, int, bool], None],
     ) -> None:
-        self.engine = Lns(make_settings(config), os.urandom)
+        self.engine = Lns(make_settings(config), machine.random)
         self._mark_mask = config.marks.mask
         self._users = _make_users(config)
         self._without_address = _without_address(config)
@@ -127,10 +128,16 @@ class LnsHost:
         self._timer = Timer(self._advance)
         self._progress = asyncio.Event()
         self._sockets = {
-            address: L2tpSocket(self._receive) for address in addresses or (ANY_ADDRESS,)
+            address: machine.l2tp_socket(self._receive) for address in addresses or (ANY_ADDRESS,)
         }
         self.data_paths = DataPaths(
-            self.engine, config.ppp.proxy_arp, client_id, policy, self._receive, self._carry_out
+            self.engine,
+            config.ppp.proxy_arp,
+            machine,
+            client_id,
+            policy,
+            self._receive,
+            self._carry_out,
         )
 
     async def start(self) -> None:

@@ -23,22 +23,21 @@ from cli.control import (
 )
 from cli.ikev1d.addresses import AddressError, local_addresses
 from cli.ikev1d.config import Config, ConfigError, load
-from cli.ikev1d.control import ControlServer
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.machine import LINUX, Machine
 from cli.ikev1d.status import client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
-from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT, IkeSockets
+from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
 from ikev1.core.effects import ChildSa, ChildUp
 from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.flows import Flow
 from xfrm.errors import KernelError
 from xfrm.events import Event, Expire, NatMapping, Resync
-from xfrm.sadb import Sadb
 from xfrm.sockets import through_sa
 
 VERSION = version("ikev1d")
@@ -82,18 +81,19 @@ def _spare_the_loop() -> None:
 class Gateway:
     """All layers of one running gateway."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, machine: Machine = LINUX) -> None:
         self._config = config
+        self._machine = machine
         self._log = ClientLog("ikev1d")
         self._started = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._undo = AsyncExitStack()
-        self._sadb = Sadb(self._kernel_event)
+        self._sadb = machine.sadb(self._kernel_event)
         self._sas = KernelSas(self._sadb, config.marks.base, config.marks.mask)
         self._story = Story(config)
         self._unusable: frozenset[str] = frozenset()
         """ESP algorithms of the configuration that the kernel lacks."""
-        self._control = ControlServer(config.gateway.control_socket, self._answer)
+        self._control = machine.control_server(config.gateway.control_socket, self._answer)
         self._resync: asyncio.Task[None] | None = None
         self._addresses: list[str] = []
         self._leaving: dict[int, str] = {}
@@ -146,10 +146,11 @@ class Gateway:
         self._undo.push_async_callback(self._sas.close)
         self._try_algorithms()
         self._addresses = await local_addresses(config.gateway)
-        sockets = IkeSockets(self._addresses)
+        sockets = self._machine.ike_sockets(self._addresses)
         self._undo.callback(sockets.close)
         self._ike = IkeHost(
             config,
+            self._machine,
             sockets,
             self._sas,
             self._unusable,
@@ -160,7 +161,12 @@ class Gateway:
         )
         self._undo.callback(self._ike.close, "the gateway stops")
         self._lns = LnsHost(
-            config, self._addresses, self._client_id, self._socket_policy, self._tunnels_changed
+            config,
+            self._machine,
+            self._addresses,
+            self._client_id,
+            self._socket_policy,
+            self._tunnels_changed,
         )
         self._undo.push_async_callback(self._lns.close)
         await self._lns.start()

@@ -1,0 +1,36 @@
+"""What the gateway gets from the machine it runs on. The simulation puts its own in the place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.ikev1d.control import Answer, ControlServer
+from cli.ikev1d.udp import IkeSockets
+from cli.ikev1d.workers import DhWorkers
+from l2tp.datapath.interface import Interfaces
+from l2tp.datapath.kernel import KernelDataPaths
+from l2tp.datapath.tun import TunDataPath
+from l2tp.datapath.udp import Datagram, L2tpSocket
+from xfrm.events import Event
+from xfrm.sadb import Sadb
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """How to make each of the gateway's ends towards the kernel and the network."""
+
+    sadb: Callable[[Callable[[Event], None]], Sadb] = Sadb
+    ike_sockets: Callable[[Sequence[str]], IkeSockets] = IkeSockets
+    l2tp_socket: Callable[[Callable[[Datagram], None]], L2tpSocket] = L2tpSocket
+    kernel_data_paths: Callable[[Callable[[Datagram], None]], KernelDataPaths] = KernelDataPaths
+    user_data_path: Callable[[Interfaces, Callable[[bytes], None]], TunDataPath] = TunDataPath
+    control_server: Callable[[Path, Answer], ControlServer] = ControlServer
+    dh_workers: Callable[[Callable[[int], bytes]], DhWorkers] = DhWorkers
+    random: Callable[[int], bytes] = os.urandom
+
+
+LINUX = Machine()
+"""The machine that the daemon runs on."""
