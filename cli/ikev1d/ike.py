@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-from cli.ikev1d.config.model import Config
+from cli.ikev1d.config.model import Config, Connection
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.story import Story
@@ -29,7 +29,7 @@ from ikev1.core.effects import (
     RemoveChild,
     Send,
 )
-from ikev1.core.exchange import Settings
+from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
 
@@ -66,9 +66,16 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
         half_open_limit=config.ike.half_open_limit,
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
-        dpd_delay=config.ike.dpd_delay,
-        dpd_timeout=config.ike.dpd_timeout,
+        connections={
+            name: _connection_settings(connection)
+            for name, connection in config.connections.items()
+        },
+        default=_connection_settings(config.default_connection),
     )
+
+
+def _connection_settings(connection: Connection) -> ConnectionSettings:
+    return ConnectionSettings(dpd_delay=connection.dpd_delay, dpd_timeout=connection.dpd_timeout)
 
 
 class IkeHost:

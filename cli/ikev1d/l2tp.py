@@ -33,12 +33,12 @@ from l2tp.core.effects import (
     TunnelUp,
 )
 from l2tp.core.lns import Lns
-from l2tp.core.settings import LnsSettings
+from l2tp.core.settings import ClientSettings, LnsSettings
 from l2tp.datapath.flows import Flow
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram
 from l2tp.pool import AddressPool
 from l2tp.ppp.auth import AuthAccepted, AuthRejected, text_of
-from l2tp.ppp.settings import AuthProtocol, PppSettings
+from l2tp.ppp.settings import AuthProtocol, EchoSettings, PppSettings
 from l2tp.ppp.users import User, verify
 
 K = TypeVar("K", int, str)
@@ -47,8 +47,8 @@ CLOSE_TIME = 0.5
 """Seconds that clients get to acknowledge our StopCCN when the gateway stops."""
 
 
-def make_settings(config: Config) -> LnsSettings:
-    """The engine's settings from the operator's configuration."""
+def make_settings(config: Config, of_client: Callable[[int], ClientSettings]) -> LnsSettings:
+    """The engine's settings from the operator's configuration, and from what is of each client."""
     ppp = config.ppp
     reserved = [ppp.local_address]
     reserved += [user.address for user in config.users.values() if user.address is not None]
@@ -62,13 +62,11 @@ def make_settings(config: Config) -> LnsSettings:
             mtu=ppp.mtu,
             auth_protocols=tuple(AuthProtocol(method) for method in ppp.auth),
             auth_name=config.gateway.name or name,
-            echo_interval=ppp.echo_interval,
-            echo_failures=ppp.echo_failures,
         ),
         pool=AddressPool([str(range_) for range_ in ppp.pool], reserved),
         host_name=name,
         shared_secret=config.l2tp.secret.reveal() if config.l2tp.secret else None,
-        hello_interval=config.l2tp.hello_interval,
+        of_client=of_client,
         max_tunnels=config.marks.count,
     )
 
@@ -97,10 +95,10 @@ def _flow(peer: Peer) -> Flow:
 class LnsHost:
     """The engine and its surroundings.
 
-    `addresses` are the local ones to serve, none for all. `client_id` gives the log's name of a
-    client by its mark, `policy` the IPsec policy for the socket of its tunnel. `tunnels_changed` is
-    called with a mark, its number of tunnels, and whether the last one to go went because the
-    client does not answer.
+    `addresses` are the local ones to serve, none for all. By a client's mark `client_id` gives its
+    name in the log, `connection` the name of its connection, and `policy` the IPsec policy for the
+    socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and
+    whether the last one to go went because the client does not answer.
     """
 
     def __init__(
@@ -109,10 +107,13 @@ class LnsHost:
         machine: Machine,
         addresses: Sequence[str],
         client_id: Callable[[int], str],
+        connection: Callable[[int], str],
         policy: Callable[[int], bytes],
         tunnels_changed: Callable[[int, int, bool], None],
     ) -> None:
-        self.engine = Lns(make_settings(config), machine.random)
+        self._config = config
+        self._connection = connection
+        self.engine = Lns(make_settings(config, self._of_client), machine.random)
         self._mark_mask = config.marks.mask
         self._users = _make_users(config)
         self._without_address = _without_address(config)
@@ -179,9 +180,17 @@ class LnsHost:
 
     def reconfigure(self, config: Config) -> None:
         """Let the users of another configuration in from now on; who is in stays in."""
+        self._config = config
         self._users = _make_users(config)
         self._without_address = _without_address(config)
         self._same_user = config.ppp.same_user
+
+    def _of_client(self, mark: int) -> ClientSettings:
+        """What the client's connection has to say about its tunnels."""
+        own = self._config.connection(self._connection(mark))
+        return ClientSettings(
+            own.hello_interval, EchoSettings(own.echo_interval, own.echo_failures)
+        )
 
     def _receive(self, datagram: Datagram) -> None:
         # The other bits are the administrator's; in clear they may be all there is.

@@ -165,6 +165,7 @@ class Gateway:
             self._machine,
             self._addresses,
             self._client_id,
+            self._connection,
             self._socket_policy,
             self._tunnels_changed,
         )
@@ -252,6 +253,11 @@ class Gateway:
             return self._leaving[mark]
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None
         return client.id if client else f"mark-{mark:x}"
+
+    def _connection(self, mark: int) -> str:
+        """The name of the client's connection, by its mark."""
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        return client.connection if client else ""
 
     def _socket_policy(self, mark: int) -> bytes:
         """The IPsec policy that keeps everybody but the client off a socket."""

@@ -10,8 +10,8 @@ It ends by returning its last reply, or None, and fails by raising ExchangeError
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ikev1.core.credentials import Credentials
@@ -50,6 +50,16 @@ Script = Generator[Await | Question, Any, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """What the operator decides about the clients of one connection; times are seconds."""
+
+    dpd_delay: float = 60.0
+    """Silence after which a client is looked at and asked (RFC 3706); 0 for never."""
+    dpd_timeout: float = 180.0
+    """Silence after which a client that was asked is gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the operator decides about IKE; times are seconds."""
 
@@ -58,16 +68,20 @@ class Settings:
     credentials: Credentials
     public_address: str | None = None
     """The gateway's address to clients that find a NAT before it, which then see none."""
+    connections: Mapping[str, ConnectionSettings] = field(default_factory=dict)
+    """By the name that a credential gives to the connection it is for."""
+    default: ConnectionSettings = ConnectionSettings()
+    """Of connections that are not in `connections`, such as one that a reload has taken away."""
     half_open_limit: int = 2000
     """Phase 1 exchanges under way at once. Some 3 kB each."""
     half_open_per_address: int = 64
     """The same for one source address: dozens of clients may share a NAT."""
-    dpd_delay: float = 60.0
-    """Silence after which a client is looked at and asked (RFC 3706); 0 for never."""
-    dpd_timeout: float = 180.0
-    """Silence after which a client that was asked is gone."""
     half_open_lifetime: float = 30.0
     """A client that has not finished Phase 1 by then has given up (racoon: 5 tries of 2 s)."""
+
+    def of(self, connection: str) -> ConnectionSettings:
+        """What holds for the clients of a connection."""
+        return self.connections.get(connection, self.default)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from ikev1.core import informational
 from ikev1.core.clients import Client
 from ikev1.core.context import Context
 from ikev1.core.effects import CountReceived
+from ikev1.core.exchange import ConnectionSettings
 
 PROBE_INTERVAL = 10.0
 """Seconds between two R-U-THERE of one client: UDP loses some."""
@@ -45,11 +46,12 @@ class Liveness:
     def seen(self, client_id: str) -> None:
         """An authenticated message of the client has come."""
         watch = self._watches.get(client_id)
+        client = self._context.clients.by_id(client_id)
         if watch is not None:
             watch.seen = self._context.now
-        elif self._context.settings.dpd_delay:
+        elif client is not None and (delay := self._settings(client).dpd_delay):
             self._watches[client_id] = _Watch(self._context.now)
-            self._check_at(client_id, self._context.now + self._context.settings.dpd_delay)
+            self._check_at(client_id, self._context.now + delay)
 
     def counted(self, ticket: int, octets: int) -> None:
         """The host's answer to a look."""
@@ -62,9 +64,12 @@ class Liveness:
         if octets != watch.octets:
             watch.octets = octets
             watch.seen = self._context.now
-            self._check_at(client_id, watch.seen + self._context.settings.dpd_delay)
+            self._check_at(client_id, watch.seen + self._settings(client).dpd_delay)
         else:
             self._suspect(client, watch)
+
+    def _settings(self, client: Client) -> ConnectionSettings:
+        return self._context.settings.of(client.connection)
 
     def _check_at(self, client_id: str, deadline: float) -> None:
         self._at(deadline, partial(self._check, client_id))
@@ -72,10 +77,11 @@ class Liveness:
     def _check(self, client_id: str) -> None:
         watch = self._watches[client_id]
         client = self._context.clients.by_id(client_id)
-        if client is None:
+        delay = self._settings(client).dpd_delay if client is not None else 0
+        if client is None or not delay:
             del self._watches[client_id]
             return
-        due = watch.seen + self._context.settings.dpd_delay
+        due = watch.seen + delay
         if due > self._context.now:
             self._check_at(client_id, due)
             return
@@ -85,7 +91,7 @@ class Liveness:
 
     def _suspect(self, client: Client, watch: _Watch) -> None:
         """Neither messages nor packets for `dpd_delay`: ask, or give up."""
-        settings = self._context.settings
+        settings = self._settings(client)
         sa = self._context.newest_ike_sa(client)
         if sa is None or not sa.implementation.dpd:
             self._check_at(client.id, self._context.now + settings.dpd_delay)

@@ -83,7 +83,9 @@ class Session:
         self.mtu = 0
         self.attached = False
         self.in_user_space = False
-        self.link = Link(shared.settings.ppp, shared.random, self._link_event)
+        self.link = Link(
+            shared.settings.ppp, tunnel.client_settings.echo, shared.random, self._link_event
+        )
         self._shared = shared
         self._now = now
         self._connect_deadline: float | None = now + CONNECT_TIMEOUT

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from l2tp.pool import AddressPool
-from l2tp.ppp.settings import PppSettings
+from l2tp.ppp.settings import EchoSettings, PppSettings
 
 # RFC 2661 section 6.5 proposes 60 s between Hellos.
 HELLO_INTERVAL = 60.0
@@ -19,9 +20,24 @@ MAX_IDS = 0x8000
 MAX_NAME = 255
 
 
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What may differ from client to client; times are seconds, an interval of 0 asks never."""
+
+    hello_interval: float = HELLO_INTERVAL
+    echo: EchoSettings = field(default_factory=EchoSettings)
+
+
+def _same_for_all(mark: int) -> ClientSettings:
+    return ClientSettings()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LnsSettings:
-    """An LNS. ``shared_secret`` turns on tunnel authentication, which most clients cannot do."""
+    """An LNS. ``shared_secret`` turns on tunnel authentication, which most clients cannot do.
+
+    ``of_client`` tells what holds for the client with a mark, when it opens a tunnel.
+    """
 
     ppp: PppSettings
     pool: AddressPool
@@ -29,7 +45,7 @@ class LnsSettings:
     vendor_name: str = ""
     firmware: int | None = None
     shared_secret: bytes | None = field(default=None, repr=False)
-    hello_interval: float = HELLO_INTERVAL
+    of_client: Callable[[int], ClientSettings] = _same_for_all
     max_tunnels: int = MAX_TUNNELS
     max_tunnels_per_client: int = MAX_TUNNELS_PER_CLIENT
     max_sessions_per_tunnel: int = MAX_SESSIONS_PER_TUNNEL

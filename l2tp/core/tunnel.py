@@ -87,6 +87,7 @@ class Tunnel:
         self.cause = ""
         self.sessions: dict[int, Session] = {}
         self.scheduled: float | None = None
+        self.client_settings = shared.settings.of_client(peer.mark)
         self._shared = shared
         self._transport = Transport(self._transmit)
         self._transport.peer_tunnel_id = peer_tunnel_id
@@ -329,7 +330,7 @@ class Tunnel:
     # Timers and the end.
 
     def _hello_deadline(self) -> float | None:
-        interval = self._shared.settings.hello_interval
+        interval = self.client_settings.hello_interval
         established = self.state is TunnelState.ESTABLISHED
         if not interval or not established or not self._transport.is_idle:
             return None

@@ -37,7 +37,7 @@ from l2tp.ppp.fsm_table import State
 from l2tp.ppp.ipcp import Ipcp
 from l2tp.ppp.lcp import Lcp
 from l2tp.ppp.pap import PapAuthenticator
-from l2tp.ppp.settings import AuthProtocol, PppSettings
+from l2tp.ppp.settings import AuthProtocol, EchoSettings, PppSettings
 from l2tp.wire.cursor import printable
 from l2tp.wire.enums import Protocol
 from l2tp.wire.ppp import parse_frame, parse_packet
@@ -116,12 +116,14 @@ class Link:
     def __init__(
         self,
         settings: PppSettings,
+        echo: EchoSettings,
         random: Callable[[int], bytes],
         emit: Callable[[LinkEvent], None],
     ) -> None:
         self.phase = Phase.ESTABLISH
         self.lcp = Lcp(settings, random, self._send, self._lcp_changed, self._protocol_rejected)
         self._settings = settings
+        self._echo_settings = echo
         self._random = random
         self._emit = emit
         self._authenticator: Authenticator | None = None
@@ -194,8 +196,8 @@ class Link:
     def seen(self, now: float) -> None:
         """The peer gave a sign of life: the next LCP echo can wait."""
         self.lcp.unanswered_echoes = 0
-        if self.phase is Phase.NETWORK and self._settings.echo_interval:
-            self._echo_deadline = now + self._settings.echo_interval
+        if self.phase is Phase.NETWORK and self._echo_settings.interval:
+            self._echo_deadline = now + self._echo_settings.interval
 
     def close(self, cause: str, now: float) -> None:
         """Terminate the link; ``Finished`` follows once the peer agrees or stays silent."""
@@ -271,10 +273,10 @@ class Link:
             self.close(f"peer rejected {protocol}", now)
 
     def _echo(self, now: float) -> None:
-        if self.lcp.unanswered_echoes >= self._settings.echo_failures:
+        if self.lcp.unanswered_echoes >= self._echo_settings.failures:
             self.close("peer does not answer LCP echo", now)
             return
-        self._echo_deadline = now + self._settings.echo_interval
+        self._echo_deadline = now + self._echo_settings.interval
         self.lcp.send_echo()
 
     # Authentication.

@@ -31,12 +31,20 @@ class AuthProtocol(Enum):
 DEFAULT_AUTH = (AuthProtocol.MSCHAPV2, AuthProtocol.CHAP_MD5)
 
 
+@dataclass(frozen=True, slots=True)
+class EchoSettings:
+    """LCP echo: seconds between requests, 0 for none, and how many in a row may be unanswered."""
+
+    interval: float = ECHO_INTERVAL
+    failures: int = ECHO_FAILURES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PppSettings:
     """PPP of every session. Times are seconds, sizes octets.
 
     ``auth_protocols`` are offered in their order. ``auth_retries`` is how often MS-CHAPv2 lets the
-    user type the password again within one call. ``echo_interval`` of 0 sends no LCP echo.
+    user type the password again within one call.
     """
 
     local_address: IPv4Address
@@ -47,8 +55,6 @@ class PppSettings:
     auth_protocols: tuple[AuthProtocol, ...] = DEFAULT_AUTH
     auth_name: str = "l2tp"
     auth_retries: int = 0
-    echo_interval: float = ECHO_INTERVAL
-    echo_failures: int = ECHO_FAILURES
     setup_timeout: float = SETUP_TIMEOUT
 
     def __post_init__(self) -> None:

@@ -31,7 +31,7 @@ from ikev1.core.effects import (
     RemoveChild,
     Send,
 )
-from ikev1.core.exchange import Settings
+from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
 from ikev1.crypto.dh import DhError, generate_and_agree
@@ -69,12 +69,19 @@ def deterministic(seed: str) -> Callable[[int], bytes]:
 
 
 def settings(**changes: object) -> Settings:
-    """Settings that allow everything, with one key for anybody, and nobody asked if he lives."""
+    """Settings that allow everything, with one key for anybody, and nobody asked if he lives.
+
+    Keywords that ConnectionSettings knows go there, for every connection.
+    """
+    names = ConnectionSettings.__dataclass_fields__
+    of_connection = {"dpd_delay": 0.0} | {
+        key: changes.pop(key) for key in tuple(changes) if key in names
+    }
     values: dict[str, object] = {
         "ike": EVERY_IKE,
         "esp": EVERY_ESP,
         "credentials": Credentials([PresharedKey("office", PSK)]),
-        "dpd_delay": 0.0,
+        "default": ConnectionSettings(**of_connection),  # type: ignore[arg-type]
     }
     return Settings(**{**values, **changes})  # type: ignore[arg-type]
 

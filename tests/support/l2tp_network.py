@@ -22,9 +22,9 @@ from l2tp.core.effects import (
     SendFrame,
 )
 from l2tp.core.lns import Lns
-from l2tp.core.settings import LnsSettings
+from l2tp.core.settings import HELLO_INTERVAL, ClientSettings, LnsSettings
 from l2tp.pool import AddressPool
-from l2tp.ppp.settings import PppSettings
+from l2tp.ppp.settings import ECHO_FAILURES, ECHO_INTERVAL, EchoSettings, PppSettings
 from l2tp.ppp.users import User, verify
 from tests.support.l2tp_client import ClientProfile, L2tpClient, data
 
@@ -39,13 +39,17 @@ USERS = {
 
 
 def make_settings(pool: str = "10.9.0.10-10.9.0.12", **lns: Any) -> LnsSettings:
-    """LNS settings; keywords that PppSettings knows go there."""
+    """LNS settings; keywords that PppSettings knows go there, and times to every client's."""
+    echo = EchoSettings(
+        lns.pop("echo_interval", ECHO_INTERVAL), lns.pop("echo_failures", ECHO_FAILURES)
+    )
+    client = ClientSettings(lns.pop("hello_interval", HELLO_INTERVAL), echo)
     names = PppSettings.__dataclass_fields__
     ppp_part = {key: lns.pop(key) for key in list(lns) if key in names}
     ppp_all: dict[str, Any] = {"local_address": LOCAL, "dns": DNS} | ppp_part
     ppp = PppSettings(**ppp_all)
     addresses = AddressPool([pool], [LOCAL, IPv4Address("10.9.0.99")])
-    return LnsSettings(ppp=ppp, pool=addresses, **lns)
+    return LnsSettings(ppp=ppp, pool=addresses, of_client=lambda mark: client, **lns)
 
 
 def peer(mark: int = 1, port: int = 1701) -> Peer:

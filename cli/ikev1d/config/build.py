@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec.structs import asdict
 
 from cli.ikev1d.config import algorithms, schema
 from cli.ikev1d.config.check import Check
 from cli.ikev1d.config.model import (
     AddressRange,
     Config,
+    Connection,
     Esp,
     Gateway,
     Ike,
@@ -21,6 +25,7 @@ from cli.ikev1d.config.model import (
     Psk,
     SameUser,
 )
+from cli.ikev1d.config.source import Key
 from cli.ikev1d.config.users import read_users
 from cli.ikev1d.logs import LogFormat, LogLevel
 
@@ -43,14 +48,27 @@ def build(document: schema.Document, check: Check) -> Config:
     Raises ConfigError.
     """
     gateway = _gateway(check, document.gateway)
+    ike = _ike(check, document.ike)
+    psks = _psks(check, document.psk)
+    l2tp = _l2tp(check, document.l2tp)
     ppp = _ppp(check, document.ppp)
+    default = Connection(
+        name="",
+        dpd_delay=ike.dpd_delay,
+        dpd_timeout=ike.dpd_timeout,
+        hello_interval=l2tp.hello_interval,
+        echo_interval=ppp.echo_interval,
+        echo_failures=ppp.echo_failures,
+    )
     return Config(
         source=check.source,
         gateway=gateway,
-        ike=_ike(check, document.ike),
+        ike=ike,
         esp=_esp(check, document.esp),
-        psks=_psks(check, document.psk),
-        l2tp=_l2tp(check, document.l2tp),
+        psks=psks,
+        connections=MappingProxyType(_connections(check, document.connection, psks, default)),
+        default_connection=default,
+        l2tp=l2tp,
         ppp=ppp,
         users=MappingProxyType(read_users(check, document, gateway, ppp)),
         marks=_marks(check, document.marks),
@@ -89,10 +107,7 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
         raise check.error(
             ("ike", "half_open_per_address"), "is above half_open_limit, and so limits nothing"
         )
-    if table.dpd_delay >= table.dpd_timeout:
-        raise check.error(
-            ("ike", "dpd_timeout"), "is not above dpd_delay: no client would have time to answer"
-        )
+    _check_dpd(check, ("ike",), table.dpd_delay, table.dpd_timeout)
     return Ike(
         encryption=check.names(
             ("ike", "encryption"),
@@ -111,6 +126,14 @@ def _ike(check: Check, table: schema.IkeTable) -> Ike:
         dpd_delay=table.dpd_delay,
         dpd_timeout=table.dpd_timeout,
     )
+
+
+def _check_dpd(check: Check, table: Key, delay: int, timeout: int) -> None:
+    if delay >= timeout:
+        raise check.error(
+            (*table, "dpd_timeout"),
+            f"{timeout} is not above dpd_delay, {delay}: no client would have time to answer",
+        )
 
 
 def _esp(check: Check, table: schema.EspTable) -> Esp:
@@ -151,6 +174,31 @@ def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
         )
         for index, table in enumerate(tables)
     )
+
+
+def _connections(
+    check: Check,
+    tables: tuple[schema.ConnectionTable, ...],
+    psks: tuple[Psk, ...],
+    default: Connection,
+) -> dict[str, Connection]:
+    """The connections that have a table; what a table leaves out is as in `default`."""
+    made: dict[str, Connection] = {}
+    for index, table in enumerate(tables):
+        key = ("connection", index)
+        if table.name in made:
+            first = next(number for number, other in enumerate(tables) if other.name == table.name)
+            raise check.error(
+                key,
+                f'"{table.name}" has a section at {check.source.place(("connection", first))} too',
+                remedy="make one of the two",
+            )
+        if all(psk.connection != table.name for psk in psks):
+            check.warn(key, f'no [[psk]] has connection = "{table.name}", so this is for nobody')
+        own = {name: value for name, value in asdict(table).items() if value is not None}
+        made[table.name] = connection = replace(default, **own)
+        _check_dpd(check, key, connection.dpd_delay, connection.dpd_timeout)
+    return made
 
 
 def _l2tp(check: Check, table: schema.L2tpTable) -> L2tp:

@@ -114,6 +114,18 @@ class Psk:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """What holds for the clients of one connection: its own table over those for all clients."""
+
+    name: str
+    dpd_delay: int
+    dpd_timeout: int
+    hello_interval: int
+    echo_interval: int
+    echo_failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class L2tp:
     """Tunnels and sessions."""
 
@@ -239,6 +251,10 @@ class Config:
     esp: Esp
     psks: tuple[Psk, ...]
     """In the order of the file."""
+    connections: Mapping[str, Connection]
+    """Those that have a table, by name."""
+    default_connection: Connection
+    """What holds for the others."""
     l2tp: L2tp
     ppp: Ppp
     users: Mapping[str, User]
@@ -251,6 +267,10 @@ class Config:
     def path(self) -> Path:
         """The file that it was loaded from."""
         return self.source.path
+
+    def connection(self, name: str) -> Connection:
+        """What holds for the clients of the connection with this name."""
+        return self.connections.get(name, self.default_connection)
 
     def where(self, key: str) -> str:
         """Where "ike.encryption" is set: "gateway.toml:12".

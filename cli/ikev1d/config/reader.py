@@ -131,6 +131,7 @@ _SECTIONS: dict[str, type[schema.Table]] = {
     "ike": schema.IkeTable,
     "esp": schema.EspTable,
     "psk": schema.PskTable,
+    "connection": schema.ConnectionTable,
     "l2tp": schema.L2tpTable,
     "ppp": schema.PppTable,
     "user": schema.UserTable,

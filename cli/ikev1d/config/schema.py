@@ -15,9 +15,11 @@ from cli.control import DEFAULT_SOCKET
 from cli.ikev1d.config.secret import Secret
 
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+SecondsOrNever = Annotated[int, Meta(ge=0, le=86_400)]
 Lifetime = Annotated[int, Meta(ge=300, le=604_800)]
 """Seconds. Below five minutes a client spends its time rekeying; above a week nobody is served."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Failures = Annotated[int, Meta(ge=1, le=255)]
 Mtu = Annotated[int, Meta(ge=576, le=1500)]
 """Bytes. 576 is what every IPv4 host takes (RFC 791); 1500 is PPP's own default (RFC 1661)."""
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -50,7 +52,7 @@ class IkeTable(Table, frozen=True):
     half_open_limit: Count = 2000
     half_open_per_address: Count = 64
     half_open_timeout: Seconds = 30
-    dpd_delay: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    dpd_delay: SecondsOrNever = 60
     dpd_timeout: Seconds = 180
 
 
@@ -75,6 +77,17 @@ class PskTable(Table, frozen=True):
     connection: Text = "l2tp"
 
 
+class ConnectionTable(Table, frozen=True):
+    """One [[connection]] table. None is what holds for every connection."""
+
+    name: Text
+    dpd_delay: SecondsOrNever | None = None
+    dpd_timeout: Seconds | None = None
+    hello_interval: Seconds | None = None
+    echo_interval: SecondsOrNever | None = None
+    echo_failures: Failures | None = None
+
+
 class L2tpTable(Table, frozen=True):
     """The [l2tp] table."""
 
@@ -93,8 +106,8 @@ class PppTable(Table, frozen=True):
     dns: tuple[str, ...] = ()
     wins: tuple[str, ...] = ()
     mtu: Mtu = 1400
-    echo_interval: Annotated[int, Meta(ge=0, le=86_400)] = 30
-    echo_failures: Annotated[int, Meta(ge=1, le=255)] = 4
+    echo_interval: SecondsOrNever = 30
+    echo_failures: Failures = 4
     same_user: str = "several"
     proxy_arp: bool | str = False
     users_file: Text | None = None
@@ -126,6 +139,7 @@ class Document(Table, frozen=True):
     l2tp: L2tpTable = msgspec.field(default_factory=L2tpTable)
     marks: MarksTable = msgspec.field(default_factory=MarksTable)
     psk: tuple[PskTable, ...] = ()
+    connection: tuple[ConnectionTable, ...] = ()
     user: tuple[UserTable, ...] = ()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.ikev1d.config import AddressRange, Config, Secret, load
+from cli.ikev1d.config import AddressRange, Config, Connection, Secret, load
 from cli.ikev1d.config.algorithms import DEFAULT, STRICT
 
 Load = Callable[[str], Config]
@@ -95,6 +95,13 @@ def test_everything_set(load_text: Load) -> None:
         connection = "branch"
         [[psk]]
         secret = "two"
+        [[connection]]
+        name = "branch"
+        dpd_delay = 60
+        dpd_timeout = 600
+        hello_interval = 300
+        echo_interval = 20
+        echo_failures = 9
         [l2tp]
         host_name = "lns"
         hello_interval = 90
@@ -141,6 +148,16 @@ def test_everything_set(load_text: Load) -> None:
     assert branch.remote == IPv4Network("203.0.113.0/24")
     assert branch.identity == "user@host.example"
     assert other.secret.reveal() == b"two"
+    assert config.connections == {
+        "branch": Connection(
+            name="branch",
+            dpd_delay=60,
+            dpd_timeout=600,
+            hello_interval=300,
+            echo_interval=20,
+            echo_failures=9,
+        )
+    }
     assert config.l2tp.host_name == "lns"
     assert config.l2tp.hello_interval == 90
     assert config.l2tp.secret == Secret(b"tunnel")
@@ -158,6 +175,38 @@ def test_everything_set(load_text: Load) -> None:
     assert sam.permits(IPv4Address("10.3.0.5"))
     assert not sam.permits(IPv4Address("10.1.0.2"))
     assert (config.marks.base, config.marks.mask, config.marks.count) == (0x10000, 0xFF0000, 254)
+
+
+def test_a_connection_differs_from_the_others_in_what_it_says(load_text: Load) -> None:
+    config = load_text(
+        """
+        [ike]
+        dpd_delay = 15
+        dpd_timeout = 90
+        [[psk]]
+        secret = "one"
+        [[psk]]
+        secret = "two"
+        connection = "phones"
+        [[connection]]
+        name = "phones"
+        dpd_timeout = 1800
+        echo_interval = 0
+        """
+        + MINIMAL.partition("[ppp]")[1]
+        + MINIMAL.partition("[ppp]")[2]
+    )
+    assert config.warnings == ()
+    phones, others = config.connection("phones"), config.connection("l2tp")
+    assert (phones.dpd_delay, phones.dpd_timeout, phones.echo_interval) == (15, 1800, 0)
+    assert (others.dpd_delay, others.dpd_timeout, others.echo_interval) == (15, 90, 30)
+    assert phones.hello_interval == others.hello_interval == 60
+
+
+def test_a_connection_that_no_key_is_for_is_worth_a_warning(load_text: Load) -> None:
+    (warning,) = load_text(MINIMAL + '[[connection]]\nname = "phnoes"\n').warnings
+    assert "gateway.toml:11: connection[0]:" in warning
+    assert '"phnoes"' in warning
 
 
 def test_interfaces(load_text: Load) -> None:

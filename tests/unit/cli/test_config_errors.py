@@ -82,6 +82,25 @@ def failure(tmp_path: Path, text: str | bytes, mode: int = 0o600) -> ConfigError
         ("[marks]\nbase = 1\n" + REST, 2, "marks.base", ["outside of mask"]),
         ("[marks]\nbase = 0xff\nmask = 0xff\n" + REST, 2, "marks.base", ["no mark"]),
         ("[marks]\nmask = 0x100000000\n" + REST, 2, "marks.mask", ["<= 4294967295"]),
+        (
+            "[ike]\ndpd_delay = 90\ndpd_timeout = 90\n" + REST,
+            3,
+            "ike.dpd_timeout",
+            ["90 is not above dpd_delay, 90"],
+        ),
+        (
+            REST + '[[connection]]\nname = "l2tp"\ndpd_delay = 200\n',
+            9,
+            "connection[0].dpd_timeout",
+            ["180 is not above dpd_delay, 200"],
+        ),
+        (
+            REST + '[[connection]]\nname = "l2tp"\n[[connection]]\nname = "l2tp"\n',
+            11,
+            "connection[1]",
+            ['"l2tp" has a section at', "gateway.toml:9 too", "make one of the two"],
+        ),
+        (REST + "[[connection]]\necho_interval = 1\n", 9, "connection[0].name", ["is missing"]),
         # Texts that mean nothing.
         ('[gateway]\nlisten = ["::"]\n' + REST, 2, "gateway.listen[0]", ["not an IPv4 address"]),
         (

@@ -24,8 +24,9 @@ from l2tp.core.effects import (
     TunnelDown,
 )
 from l2tp.core.session import CONNECT_TIMEOUT
+from l2tp.core.settings import ClientSettings
 from l2tp.ppp.auth import AuthAccepted
-from l2tp.ppp.settings import AuthProtocol
+from l2tp.ppp.settings import AuthProtocol, EchoSettings
 from tests.support.l2tp_client import (
     ANDROID,
     APPLE,
@@ -491,6 +492,18 @@ def test_a_peer_that_answers_no_echo_is_given_up() -> None:
     assert [view.is_up for view in sim.lns.sessions()] == [True]
     client.link_up = False
     sim.run(60)
+    assert downs(sim) == ["peer does not answer LCP echo"]
+
+
+def test_each_client_has_times_of_its_own() -> None:
+    short = ClientSettings(hello_interval=0, echo=EchoSettings(10, 3))
+    long = ClientSettings(hello_interval=0, echo=EchoSettings(10, 30))
+    settings = replace(make_settings(), of_client=lambda mark: short if mark == 1 else long)
+    sim = Simulation(settings)
+    for _ in range(2):
+        sim.dial_until_up().link_up = False
+    sim.run(60)
+    assert [session.peer.mark for session in sim.lns.sessions()] == [2]
     assert downs(sim) == ["peer does not answer LCP echo"]
 
 

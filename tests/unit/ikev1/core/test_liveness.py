@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from ikev1.core.credentials import Credentials, PresharedKey
+from ikev1.core.exchange import ConnectionSettings
 from interop.initiator.profiles import IPHONE, WINDOWS_10, Profile
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
@@ -100,3 +102,25 @@ def test_other_clients_are_not_disturbed() -> None:
         host.advance(host.now + DELAY / 2)
     assert [event.client for event in host.gone()] == [dead.id]
     assert list(host.engine.clients) == [living]
+
+
+def test_each_connection_has_its_own_times() -> None:
+    keys = [
+        PresharedKey("phones", b"phones", identity="198.51.100.8"),
+        PresharedKey("office", b"office", identity="198.51.100.7"),
+    ]
+    host = IkeHost(
+        settings(
+            credentials=Credentials(keys),
+            dpd_delay=DELAY,
+            dpd_timeout=TIMEOUT,
+            connections={"phones": ConnectionSettings(dpd_delay=300, dpd_timeout=1800)},
+        )
+    )
+    Dialin(host, psk=b"office").main_mode().quick_mode()
+    Dialin(host, psk=b"phones", inner="198.51.100.8", seed="phone").main_mode().quick_mode()
+    office, phone = host.engine.clients
+    host.advance(TIMEOUT + 5)
+    assert [event.client for event in host.gone()] == [office.id]
+    assert probes(host, 305) == [300]
+    assert list(host.engine.clients) == [phone]
