@@ -107,6 +107,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an SA has come, for one that takes its place."""
+
+    usage: Usage = Usage()
+    replay: Replay = Replay()
+
+
+@dataclass(frozen=True, slots=True)
 class Sa:
     """One ESP SA, of one direction: from `src` to `dst`."""
 

@@ -13,6 +13,7 @@ from xfrm.model import (
     Integrity,
     Lifetime,
     Mark,
+    Progress,
     Replay,
     Sa,
     SaState,
@@ -192,6 +193,12 @@ def decode_sa_state(message: Mapping[str, Any]) -> SaState:
         integrity_errors=message["stats_integrity_failed"],
         last_used=attributes.get("XFRMA_LASTUSED", 0),
     )
+
+
+def decode_progress(message: Mapping[str, Any]) -> Progress:
+    """How far an SA of the kernel has come."""
+    _, replay = _decode_replay(message["replay_window"], dict(message["attrs"]))
+    return Progress(decode_usage(message), replay)
 
 
 def decode_usage(message: Mapping[str, Any]) -> Usage:

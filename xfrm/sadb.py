@@ -10,18 +10,24 @@ from xfrm import messages
 from xfrm.constants import Group, MessageType
 from xfrm.errors import KernelError
 from xfrm.events import Event
-from xfrm.model import Mark, Policy, Sa, SaState, Usage
+from xfrm.model import Mark, Policy, Progress, Sa, SaState
 from xfrm.netlink import Answer, EventSocket, Request, RequestSocket
 from xfrm.ownership import ours
 from xfrm.policy_codec import decode_policy, encode_policy, encode_policy_id
-from xfrm.sa_codec import decode_sa_state, decode_usage, encode_larval_sa, encode_sa, encode_sa_id
+from xfrm.sa_codec import (
+    decode_progress,
+    decode_sa_state,
+    encode_larval_sa,
+    encode_sa,
+    encode_sa_id,
+)
 
 LOWEST_SPI = 0x100
 """RFC 4303 section 2.1: 1 to 255 are reserved, 0 must not go on the wire."""
 HIGHEST_SPI = 0xFFFFFFFF
 
 SEQUENCE_GAP = 1024
-"""Sequence numbers skipped by `Sadb.replace_sa`, for packets that leave while it is at work."""
+"""Sequence numbers skipped by `continuing`, for packets that left after the SA had been read."""
 
 BATCH = 32
 """Requests in one datagram. Each acknowledgement takes about 1 kB of the receive buffer."""
@@ -124,11 +130,10 @@ class Sadb:
         return [decode_sa_state(part) for part in parts]
 
     def replace_sa(self, old: Sa, new: Sa) -> None:
-        """Put `new` in the place of `old`, with the sequence numbers and counters of `old`.
+        """Put `new` in the place of `old`, `continuing` it.
 
-        For a peer whose address or port has changed. Sequence numbers never repeat, or a counter
-        mode cipher would encrypt twice under one nonce. Raises KernelError; `old` is gone then,
-        unless it was gone before.
+        For a peer whose address or port has changed. Raises KernelError; `old` is gone then, unless
+        it was gone before.
         """
         answers = self._requests.exchange(
             [
@@ -138,9 +143,7 @@ class Sadb:
         )
         for answer in answers:
             _check(answer, "get_sa", _name(old))
-        state = decode_sa_state(_message(answers[0]))
-        replay = replace(state.replay, sent=state.replay.sent + SEQUENCE_GAP)
-        self.add_sa(replace(new, replay=replay, usage=state.usage))
+        self.add_sa(continuing(new, decode_progress(_message(answers[0]))))
 
     def add_policy(self, policy: Policy) -> None:
         """Install a policy. Raises KernelError."""
@@ -206,8 +209,8 @@ class Sadb:
         if refused:
             raise refused[0]
 
-    def retire(self, sas: Sequence[Sa]) -> list[Usage]:
-        """Remove SAs in one system call; what each has carried, nothing if it was gone.
+    def retire(self, sas: Sequence[Sa]) -> list[Progress]:
+        """Remove SAs in one system call; how far each had come, nowhere if it was gone.
 
         At most half of `BATCH`. Raises KernelError for the first that could not be removed, after
         trying all.
@@ -221,7 +224,9 @@ class Sadb:
         for sa, answer in zip(sas, removed, strict=True):
             if answer.errno not in _GONE:
                 _check(answer, "remove", _name(sa))
-        return [decode_usage(answer.message) if answer.message else Usage() for answer in counted]
+        return [
+            decode_progress(answer.message) if answer.message else Progress() for answer in counted
+        ]
 
     async def purge(self) -> int:
         """Remove all that this gateway, or an earlier run of it, installed; say how many.
@@ -247,6 +252,15 @@ class Sadb:
         (answer,) = self._requests.exchange([request])
         _check(answer, operation, what)
         return answer
+
+
+def continuing(sa: Sa, progress: Progress) -> Sa:
+    """An SA that goes on where one with its keys has stopped, with its counters and lifetime.
+
+    Sequence numbers never repeat, or a counter mode cipher would encrypt twice under one nonce.
+    """
+    replay = replace(progress.replay, sent=progress.replay.sent + SEQUENCE_GAP)
+    return replace(sa, replay=replay, usage=progress.usage)
 
 
 def _check(answer: Answer, operation: str, what: str) -> None:

@@ -16,9 +16,9 @@ from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import ChildSa, Installed, InstallFailed, Path
 from xfrm.constants import IPPROTO_UDP, Action, Direction
 from xfrm.errors import KernelError
-from xfrm.model import Encap, Lifetime, Mark, Policy, Sa, Selector, Template
+from xfrm.model import Encap, Lifetime, Mark, Policy, Progress, Sa, Selector, Template
 from xfrm.ownership import PRIORITY_BLOCK, PRIORITY_CLIENT, REQID_BASE, REQID_COUNT
-from xfrm.sadb import Addition, AddPolicy, AddSa, Sadb
+from xfrm.sadb import Addition, AddPolicy, AddSa, Sadb, continuing
 
 L2TP_PORT = 1701
 KERNEL_MARGIN = 120
@@ -41,6 +41,9 @@ class Traffic:
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(self.received + other.received, self.sent + other.sent)
 
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(self.received - other.received, self.sent - other.sent)
+
 
 @dataclass(slots=True)
 class _Client:
@@ -49,6 +52,8 @@ class _Client:
     inbound: dict[int, Sa] = field(default_factory=dict)
     """By inbound SPI of the child."""
     outbound: dict[int, Sa] = field(default_factory=dict)
+    replaced: dict[int, Progress] = field(default_factory=dict)
+    """How far outbound SAs had come that may be wanted again, by inbound SPI."""
     policies: dict[Direction, Policy] = field(default_factory=dict)
     ended: Traffic = Traffic()
     """Of SAs that are gone."""
@@ -89,7 +94,8 @@ class KernelSas:
             self._add_outbound(child)
             client = self._clients[child.mark]
             spis = [old.inbound_spi for old in replaces if old.inbound_spi in client.outbound]
-            self._retire(client, [client.outbound.pop(spi) for spi in spis])
+            progress = self._retire(client, [client.outbound.pop(spi) for spi in spis])
+            client.replaced |= zip(spis, progress, strict=True)
 
         return self._install(install, child)
 
@@ -101,6 +107,7 @@ class KernelSas:
         spi = child.inbound_spi
         tables = (client.inbound, client.outbound)
         sas = [table.pop(spi) for table in tables if spi in table]
+        client.replaced.pop(spi, None)
         with self._tolerant(child):
             if any(tables):
                 self._retire(client, sas)
@@ -194,9 +201,19 @@ class KernelSas:
 
     def _add_outbound(self, child: ChildSa) -> None:
         client = self._clients[child.mark]
+        spi = child.inbound_spi
+        if spi in client.outbound:
+            return
         sa = self._outbound_sa(child)
+        progress = client.replaced.get(spi)
+        if progress is not None:
+            sa = continuing(sa, progress)
         self._add(client, sa, Direction.OUT, child)
-        client.outbound[child.inbound_spi] = sa
+        client.outbound[spi] = sa
+        if progress is not None:
+            del client.replaced[spi]
+            # The SA counts them again itself.
+            client.ended -= Traffic(sent=progress.usage.bytes)
 
     def _add(self, client: _Client, sa: Sa, direction: Direction, child: ChildSa) -> None:
         additions: list[Addition] = [AddSa(sa)]
@@ -206,10 +223,13 @@ class KernelSas:
         self._sadb.apply(additions)
         client.policies[direction] = policy
 
-    def _retire(self, client: _Client, sas: list[Sa]) -> None:
-        for sa, usage in zip(sas, self._sadb.retire(sas), strict=True):
+    def _retire(self, client: _Client, sas: list[Sa]) -> list[Progress]:
+        retired = self._sadb.retire(sas)
+        for sa, progress in zip(sas, retired, strict=True):
+            octets = progress.usage.bytes
             outbound = sa.mark is not None
-            client.ended += Traffic(sent=usage.bytes) if outbound else Traffic(usage.bytes)
+            client.ended += Traffic(sent=octets) if outbound else Traffic(octets)
+        return retired
 
     def _move(self, client: _Client, old: ChildSa, new: ChildSa) -> None:
         same_address = old.path.remote == new.path.remote

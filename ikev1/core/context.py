@@ -19,6 +19,8 @@ from ikev1.core.effects import (
     Effect,
     IkeSaDown,
     IkeSaUp,
+    InstallFailed,
+    InstallOutbound,
     MoveChild,
     Path,
     Refused,
@@ -56,6 +58,8 @@ class Context:
         self.now = 0.0
         self._effects: list[Effect] = []
         self._tickets = 0
+        self._resumed: dict[int, int] = {}
+        """Inbound SPIs of children that are to carry again, by ticket."""
         self._complaints = TokenBucket(*COMPLAINTS)
 
     # --- effects ---------------------------------------------------------------------------------
@@ -202,10 +206,16 @@ class Context:
         child.up = True
         self.emit(ChildUp(child.sa, rekeyed))
 
+    def end_child(self, client: Client, child: Child, cause: str) -> None:
+        """End a child SA, with a Delete where there is a Phase 1 SA to say so under."""
+        sa = self.newest_ike_sa(client)
+        if sa is not None:
+            self.inform(sa, informational.delete_child(child.sa))
+        self.remove_child(client, child, cause)
+
     def remove_child(self, client: Client, child: Child, cause: str) -> None:
         """End a child SA, or the Quick Mode that is making it, and take it out of the kernel."""
-        self.clients.remove_child(child)
-        self.emit(RemoveChild(child.sa))
+        self._take_out(client, child)
         if child.up:
             self.emit(ChildDown(child.sa, cause))
         else:
@@ -215,9 +225,28 @@ class Context:
 
     def abandon(self, child: Child) -> None:
         """A Quick Mode failed half way: nothing of it stays in the kernel."""
-        if self.clients.by_inbound_spi(child.sa.inbound_spi) is not None:
-            self.clients.remove_child(child)
-            self.emit(RemoveChild(child.sa))
+        found = self.clients.by_inbound_spi(child.sa.inbound_spi)
+        if found is not None:
+            self._take_out(*found)
+
+    def _take_out(self, client: Client, child: Child) -> None:
+        """Take a child out of the kernel; the newest that is left carries on, and at once."""
+        self.clients.remove_child(child)
+        if child.outbound or client.carrying is None:
+            # One that is not up yet is about to carry: its Quick Mode waits for the kernel.
+            newest = next((c for c in reversed(client.children) if c.up or c.outbound), None)
+            if newest is not None and newest.up:
+                newest.outbound = True
+                ticket = self.ticket()
+                self._resumed[ticket] = newest.sa.inbound_spi
+                self.emit(InstallOutbound(ticket, newest.sa, (child.sa,)))
+        self.emit(RemoveChild(child.sa))
+
+    def resumed(self, ticket: int, result: object) -> None:
+        """The kernel's answer for a child that is to carry again: without it the child is none."""
+        found = self.clients.by_inbound_spi(self._resumed.pop(ticket, 0))
+        if found is not None and isinstance(result, InstallFailed):
+            self.end_child(*found, f"the kernel refused the outbound SA: {result.reason}")
 
     # --- clients ---------------------------------------------------------------------------------
 

@@ -83,7 +83,10 @@ class InstallInbound:
 
 @dataclass(frozen=True, slots=True)
 class InstallOutbound:
-    """Put the outbound SA into the kernel, then take out those of `replaces` that are there."""
+    """Put the outbound SA into the kernel, then take out those of `replaces` that are there.
+
+    One that was taken out so may be wanted again: its sequence numbers and counters go on.
+    """
 
     ticket: int
     child: ChildSa

@@ -149,11 +149,4 @@ class Phase2:
     def _child_timeout(self, inbound_spi: int) -> None:
         found = self._context.clients.by_inbound_spi(inbound_spi)
         if found is not None and found[1].expires <= self._context.now:
-            self.end_child(*found, "lifetime over")
-
-    def end_child(self, client: Client, child: Child, cause: str) -> None:
-        """End a child SA, with a Delete where there is a Phase 1 SA to say so under."""
-        sa = self._context.newest_ike_sa(client)
-        if sa is not None:
-            self._context.inform(sa, informational.delete_child(child.sa))
-        self._context.remove_child(client, child, cause)
+            self._context.end_child(*found, "lifetime over")

@@ -143,6 +143,7 @@ def _take_over(
     # Its own path, and not that of message 1: the client may have moved since.
     installed = yield InstallOutbound(context.ticket(), entry.sa, tuple(old.sa for old in earlier))
     if isinstance(installed, InstallFailed):
+        entry.outbound = False
         context.inform(sa, informational.delete_child(entry.sa))
         raise ExchangeError(
             f"the kernel refused the outbound SA: {installed.reason}",

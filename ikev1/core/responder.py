@@ -70,6 +70,7 @@ class Responder:
             self._liveness.counted(ticket, result)
         else:
             self._runner.complete(ticket, result)
+            self._context.resumed(ticket, result)
         return self._context.take_effects()
 
     def advance(self, now: float) -> list[Effect]:
@@ -87,7 +88,7 @@ class Responder:
         self._context.now = now
         found = self._context.clients.by_inbound_spi(inbound_spi)
         if found is not None:
-            self._phase2.end_child(*found, "expired in the kernel")
+            self._context.end_child(*found, "expired in the kernel")
         return self._context.take_effects()
 
     def moved(self, inbound_spi: int, remote: str, port: int, now: float) -> list[Effect]:

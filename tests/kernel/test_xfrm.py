@@ -20,7 +20,7 @@ from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
 from xfrm.netlink import EventSocket
 from xfrm.ownership import REQID_BASE
-from xfrm.sadb import SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa
+from xfrm.sadb import SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa, continuing
 
 MASK = 0xFFFF0000
 SECRET = b"in the clear this can be read"
@@ -253,7 +253,7 @@ def test_counters_and_sequence_numbers_are_read(net: Lab) -> None:
     run(scenario())
 
 
-def test_what_is_retired_is_counted_and_gone(net: Lab) -> None:
+def test_what_is_retired_is_counted_and_gone_and_may_come_back(net: Lab) -> None:
     ends = Ends.of(path())
 
     async def scenario() -> None:
@@ -263,8 +263,16 @@ def test_what_is_retired_is_counted_and_gone(net: Lab) -> None:
                 receive(server)
             gateway.delete_sa(ends.outbound.spi, CLIENT, ends.outbound.mark)
             inbound, outbound = gateway.retire([ends.inbound, ends.outbound])
-            assert (inbound.packets, outbound.packets) == (1, 0)
+            assert (inbound.usage.packets, outbound.usage.packets) == (1, 0)
             assert await gateway.list_sas() == []
+
+            with l2tp_socket(net.gateway) as server, l2tp_socket(net.client) as client:
+                gateway.add_sa(continuing(ends.inbound, inbound))
+                send(client, SECRET, (GATEWAY, L2TP_PORT), ends.client_mark.value)
+                receive(server)
+            state = gateway.get_sa(ends.inbound.spi, GATEWAY)
+            assert state.usage.packets == 2
+            assert state.usage.add_time == inbound.usage.add_time
 
     run(scenario())
 

@@ -231,6 +231,8 @@ def check_always(host: IkeHost) -> None:
             carrying = [client.carrying.sa.inbound_spi] if client.carrying else []
             assert outbound == carrying, "other outbound SAs than the one in use"
             assert sum(child.outbound for child in client.children) == len(carrying)
+            complete = [child for child in client.children if child.up]
+            assert complete[-1:] == [client.carrying][: len(complete)], "an older one carries"
     marks = [client.mark for client in clients]
     assert len(set(marks)) == len(marks)
     assert {sa.mark for sa in host.outbound.values()} <= set(marks)

@@ -5,10 +5,17 @@ from dataclasses import replace
 import pytest
 
 from ikev1.core.context import MAX_CHILDREN, MAX_PHASE1
-from ikev1.core.effects import ChildDown, ChildUp, ClientDown, IkeSaDown, IkeSaUp
+from ikev1.core.effects import (
+    ChildDown,
+    ChildUp,
+    ClientDown,
+    IkeSaDown,
+    IkeSaUp,
+    InstallOutbound,
+)
 from ikev1.core.phase2 import MAX_EXCHANGES
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
-from interop.initiator.effects import Closed
+from interop.initiator.effects import Closed, EspDeleted
 from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
 from tests.support.ike_dialin import PRIVATE, Dialin, agree
 from tests.support.ike_host import IkeHost
@@ -79,6 +86,52 @@ def test_the_old_one_carries_until_hash_3() -> None:
     client.give(question)
     assert len(host.inbound) == 2
     assert host.outbound == {old.inbound_spi: old}
+
+
+@pytest.mark.parametrize("nat", [False, True])
+def test_the_older_one_carries_again_when_the_newest_is_deleted(nat: bool) -> None:
+    host = IkeHost()
+    client = (Dialin.behind_nat if nat else Dialin)(host, BEGINS).connect()
+    children = [client.child()]
+    for _ in range(2):
+        client.quick_mode()
+        children.append(client.child())
+    for number in (2, 1):
+        client.run(client.initiator.delete_esp(client.sas[number].inbound_spi))
+        older = children[number - 1]
+        assert host.outbound == {older.inbound_spi: older}
+        assert len(host.inbound) == number
+    # Never without one: the older was there before the newest was taken out.
+    last = [question for question in host.asked if isinstance(question, InstallOutbound)][-1]
+    assert (last.child, last.replaces) == (children[0], (children[1],))
+    client.quick_mode()
+    check_carrying(host, client)
+
+
+def test_the_older_one_carries_again_when_the_newest_expires_in_the_kernel() -> None:
+    """By its octets, say."""
+    host = IkeHost()
+    client = Dialin(host, BEGINS).connect()
+    old = client.child()
+    client.quick_mode()
+    host.child_expired(client.child().inbound_spi)
+    assert host.inbound == host.outbound == {old.inbound_spi: old}
+
+
+def test_the_kernel_refuses_to_let_the_older_one_carry_again() -> None:
+    host = IkeHost()
+    client = Dialin(host, BEGINS).connect()
+    old = client.child()
+    client.quick_mode()
+    host.refuse_outbound = "ENOMEM"
+    client.run(client.initiator.delete_esp(client.sas[1].inbound_spi))
+    assert host.inbound == host.outbound == {}
+    assert client.told_of(EspDeleted)[-1] == EspDeleted(client.sas[0].outbound_spi)
+    assert host.told_of(ChildDown)[-1].child == old
+    assert "ENOMEM" in host.told_of(ChildDown)[-1].cause
+    host.refuse_outbound = ""
+    client.quick_mode()
+    check_carrying(host, client)
 
 
 def test_more_children_than_anybody_needs() -> None:
