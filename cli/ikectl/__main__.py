@@ -1,4 +1,4 @@
-"""The operator's tool: asks a running ikev1d over its control socket.
+"""The operator's tool: asks a running ikev1d over its control socket, and keeps certificates.
 
 Exit status: 0 done; 1 the daemon refused, or nothing matched; 2 wrong usage; 3 the daemon is not
 running; 4 not permitted.
@@ -30,6 +30,8 @@ from cli.control import (
 )
 from cli.ikectl import render
 from cli.ikectl.client import ExchangeFailedError, NotPermittedError, NotRunningError, ask
+from cli.ikectl.errors import CommandError
+from cli.ikectl.pki.arguments import add_parser as add_pki
 
 OK = 0
 REFUSED = 1
@@ -44,6 +46,8 @@ WIDTH = 120
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
+    if options.command == "pki":
+        return _on_files(options)
     try:
         request = _request(options)
     except ControlError as error:
@@ -74,9 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _on_files(options: argparse.Namespace) -> int:
+    """Run a command that needs no daemon."""
+    # Imported here: the other commands do without what takes longest to load.
+    from cli.ikectl.pki.commands import run
+
+    try:
+        run(options)
+    except CommandError as error:
+        _complain(str(error))
+        return REFUSED
+    except (KeyboardInterrupt, EOFError):
+        _complain("given up")
+        return REFUSED
+    return OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ikectl", description="Look into a running ikev1d, and hang up clients."
+        prog="ikectl", description="Look into a running ikev1d, hang up clients, keep certificates."
     )
     parser.add_argument(
         "--socket", metavar="PATH", default=DEFAULT_SOCKET, help="default: %(default)s"
@@ -98,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     who.add_argument("--all", action="store_true", help="everybody")
 
     commands.add_parser("version", help="of the running daemon")
+    add_pki(commands)
     return parser
 
 

@@ -55,6 +55,8 @@ RULES = (
     Rule("l2tp.datapath", ("pyroute2",)),
     Rule("l2tp", (), sans_io=True),
     Rule("cli.control", ()),
+    # Loaded by its own commands alone: see test_ikectl_loads_nothing_heavy.
+    Rule("cli.ikectl.pki", ("cli.ikectl.errors", "cli.ikectl.files", "cryptography")),
     Rule("cli.ikectl", ("cli.control",)),
     Rule(
         "cli.ikev1d",
@@ -188,6 +190,8 @@ def test_module_keeps_the_import_rules(module: str) -> None:
         ("cli.control", "from cli.ikev1d import logs"),
         ("cli.ikectl.render", "import msgspec"),
         ("cli.ikectl.render", "from cli.ikev1d.config import load"),
+        ("cli.ikectl.client", "from cryptography import x509"),
+        ("cli.ikectl.pki.commands", "from cli.ikectl import client"),
         ("cli.ikev1d.service", "import interop"),
         ("cli.ikev1d.service", "from cli.ikectl import render"),
         ("interop.client", "from ikev1.core import main_mode"),
@@ -213,6 +217,7 @@ def test_the_check_sees_a_forbidden_import(module: str, source: str) -> None:
         ("xfrm.netlink", "import os, socket, asyncio\nfrom pyroute2.netlink import nlmsg"),
         ("cli.ikev1d.service", "import time\nfrom ikev1.core.responder import Responder"),
         ("cli.ikectl.client", "import socket\nfrom cli.control import Request"),
+        ("cli.ikectl.pki.authority", "from cryptography import x509\nfrom cli.ikectl import files"),
         ("interop.client", "from ikev1.wire import message\nfrom l2tp.wire import avp"),
     ],
 )
