@@ -28,9 +28,11 @@ from ikev1.core.effects import (
     Path,
     RemoveChild,
     Send,
+    SessionsLost,
 )
 from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
+from ikev1.core.replacement import SameIdentity
 from ikev1.core.responder import Responder
 
 Question = InstallInbound | InstallOutbound | CountReceived
@@ -59,6 +61,7 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
                 local=psk.local,
                 remote=psk.remote,
                 identity=psk.identity,
+                one_client=psk.one_client,
             )
             for psk in config.psks
         ),
@@ -75,7 +78,11 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
 
 
 def _connection_settings(connection: Connection) -> ConnectionSettings:
-    return ConnectionSettings(dpd_delay=connection.dpd_delay, dpd_timeout=connection.dpd_timeout)
+    return ConnectionSettings(
+        dpd_delay=connection.dpd_delay,
+        dpd_timeout=connection.dpd_timeout,
+        same_identity=SameIdentity(connection.same_identity),
+    )
 
 
 class IkeHost:
@@ -130,8 +137,9 @@ class IkeHost:
         self._carry_out(self.engine.close_client(client_id, cause, self._loop.time()))
 
     def reconfigure(self, config: Config, unusable: Collection[str]) -> None:
-        """Serve by another configuration from now on; what is up stays up."""
-        self.engine.reconfigure(make_settings(config, unusable))
+        """Serve by another configuration from now on; who has lost its preshared key is ended."""
+        settings = make_settings(config, unusable)
+        self._carry_out(self.engine.reconfigure(settings, self._loop.time()))
 
     def close(self, cause: str) -> None:
         """End every client: the kernel has nothing of theirs any more."""
@@ -161,7 +169,7 @@ class IkeHost:
                     self._sas.move(effect.old, effect.new)
                 case _:
                     self._story.tell(effect)
-                    if isinstance(effect, ClientDown):
+                    if isinstance(effect, ClientDown | SessionsLost):
                         self._client_gone(effect.mark, effect.client, effect.cause)
                     elif isinstance(effect, ChildUp):
                         self._child_up(effect)

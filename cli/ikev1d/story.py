@@ -14,9 +14,10 @@ from ikev1.core.effects import (
     IkeSaDown,
     IkeSaUp,
     Refused,
+    SessionsLost,
 )
 
-Told = ChildDown | ChildUp | ClientDown | Dropped | IkeSaDown | IkeSaUp | Refused
+Told = ChildDown | ChildUp | ClientDown | Dropped | IkeSaDown | IkeSaUp | Refused | SessionsLost
 
 
 class Story:
@@ -67,6 +68,8 @@ class Story:
                 self._log.of(event.client).info("IKE SA down", cause=event.cause)
             case ClientDown():
                 self._log.of(event.client).info("client gone", cause=event.cause)
+            case SessionsLost():
+                self._log.of(event.client).info("client begins anew", cause=event.cause)
             case Refused():
                 self._refused(event)
             case Dropped():

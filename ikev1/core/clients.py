@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ChildSa, Path
+from ikev1.core.replacement import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class Client:
     implementation: str
     nat: str
     since: float
+    proof: Proof | None = None
+    """Who it has proved to be, where that tells it from every other client."""
+    psk: PresharedKey | None = None
+    """The key of its newest Phase 1."""
     mark: int = 0
     """Given by `Clients.add`."""
     phase1: list[bytes] = field(default_factory=list)
@@ -96,6 +102,7 @@ class Clients:
         self._by_mark: dict[int, Client] = {}
         self._by_id: dict[str, Client] = {}
         self._by_endpoint: dict[_Endpoint, Client] = {}
+        self._by_proof: dict[Proof, list[Client]] = {}
         self._by_spi: dict[int, tuple[Client, Child]] = {}
 
     def __iter__(self) -> Iterator[Client]:
@@ -108,6 +115,10 @@ class Clients:
         """The client at this remote endpoint with this identity: its Phase 1 is being renewed."""
         return self._by_endpoint.get((path.remote, path.remote_port, identity, connection))
 
+    def proved(self, proof: Proof | None) -> tuple[Client, ...]:
+        """The clients that have proved to be this one, wherever they are."""
+        return tuple(self._by_proof.get(proof, ())) if proof is not None else ()
+
     def add(self, client: Client) -> bool:
         """Take in a new client and give it a mark of its own; False where every mark is taken."""
         mark = self._free_mark()
@@ -119,6 +130,8 @@ class Clients:
         self._by_mark[mark] = client
         self._by_id[client.id] = client
         self._by_endpoint[client.endpoint] = client
+        if client.proof is not None:
+            self._by_proof.setdefault(client.proof, []).append(client)
         return True
 
     def move(self, client: Client, path: Path) -> None:
@@ -145,6 +158,11 @@ class Clients:
         client.children.clear()
         self._by_mark.pop(client.mark, None)
         self._by_id.pop(client.id, None)
+        if client.proof is not None:
+            same = self._by_proof[client.proof]
+            same.remove(client)
+            if not same:
+                del self._by_proof[client.proof]
         if self._by_endpoint.get(client.endpoint) is client:
             del self._by_endpoint[client.endpoint]
 

@@ -26,6 +26,7 @@ from ikev1.core.effects import (
     Refused,
     RemoveChild,
     Send,
+    SessionsLost,
 )
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Settings
@@ -33,6 +34,7 @@ from ikev1.core.fragmentation import split
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
+from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
 from ikev1.wire.enums import NotifyType
 from ikev1.wire.payloads import Payload
 
@@ -116,10 +118,14 @@ class Context:
         assert sa.choice is not None
         assert sa.identity is not None
         shown = identity.show(sa.identity)
-        old = self.clients.find(path, shown, sa.connection)
-        if old is not None and (initial_contact or self._forgot(old, sa)):
-            self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
-            old = None
+        if sa.psk is not None and not self.settings.credentials.has(sa.psk):
+            raise ExchangeError(
+                "its preshared key was taken out of the configuration meanwhile",
+                NotifyType.AUTHENTICATION_FAILED,
+                setting="psk",
+            )
+        proof = proof_of(sa.connection, sa.psk, sa.identity)
+        old = self._renewed(sa, path, shown, proof, initial_contact=initial_contact)
         client = old or Client(
             id=sa.client,
             path=path,
@@ -128,6 +134,8 @@ class Context:
             implementation=sa.implementation.name,
             nat=str(sa.nat),
             since=self.now,
+            proof=proof,
+            psk=sa.psk,
         )
         if old is None and not self.clients.add(client):
             raise ExchangeError(
@@ -139,6 +147,7 @@ class Context:
         sa.path = path
         sa.established = True
         sa.client = client.id
+        client.psk = sa.psk
         sa.expires = self.now + sa.choice.lifetime + IKE_LIFETIME_MARGIN
         client.phase1.append(sa.cookies)
         self.emit(
@@ -157,6 +166,26 @@ class Context:
         )
         while len(client.phase1) > MAX_PHASE1:
             self.remove_ike_sa(self.ike_sas[client.phase1[0]], "too many Phase 1 SAs", tell=True)
+
+    def _renewed(
+        self, sa: IkeSa, path: Path, shown: str, proof: Proof | None, *, initial_contact: bool
+    ) -> Client | None:
+        """The client whose Phase 1 this SA renews; one that it replaces is ended."""
+        old = self.clients.find(path, shown, sa.connection)
+        if old is not None and not same_key(old.psk, sa.psk):
+            old = None  # somebody else with the same private address, whom the NAT gave this port
+        elsewhere = [client for client in self.clients.proved(proof) if client is not old]
+        policy = self.settings.of(sa.connection).same_identity
+        if elsewhere and proof and policy is SameIdentity.KEEP and old is None:
+            raise already_connected(proof, elsewhere[-1].path)
+        if old is not None and (initial_contact or self._forgot(old, sa)):
+            self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
+            old = None
+        if policy is SameIdentity.REPLACE:
+            for client in elsewhere:
+                cause = f"replaced: the client has connected again from {path}"
+                self.remove_client(client, cause, tell=True)
+        return old
 
     def _forgot(self, old: Client, sa: IkeSa) -> bool:
         """Whether a Windows that begins anew has lost its SAs.
@@ -264,16 +293,25 @@ class Context:
     def forget_before(self, sa: IkeSa, client: Client) -> None:
         """The client has forgotten all that was before this Phase 1 SA.
 
-        Mac OS X 10.5 says so in a message of its own, when the SA has already been taken for the
-        renewal of an older one.
+        Mac OS X 10.5 says so in a message of its own, others in Quick Mode, when the SA has already
+        been taken for the renewal of an older one.
         """
         cause = "replaced: the client says INITIAL-CONTACT"
-        for child in tuple(client.children):
-            if child.since < sa.created:
-                self.remove_child(client, child, cause)
+        older = [child for child in client.children if child.since < sa.created]
+        for child in older:
+            self.remove_child(client, child, cause)
         for cookies in tuple(client.phase1):
             if self.ike_sas[cookies].created < sa.created:
                 self.remove_ike_sa(self.ike_sas[cookies], cause, tell=False)
+        if older and not client.children:
+            self.emit(SessionsLost(client.id, client.mark, cause))
+
+    def end_revoked(self) -> None:
+        """End the clients whose preshared key is not in the settings any more."""
+        for client in self.clients:
+            if client.psk is not None and not self.settings.credentials.has(client.psk):
+                cause = "its preshared key was taken out of the configuration"
+                self.remove_client(client, cause, tell=True)
 
     def _forget_if_empty(self, client: Client, cause: str) -> None:
         if not client.phase1 and not client.children:

@@ -25,6 +25,8 @@ class PresharedKey:
     """The client's address as the gateway sees it, None for any."""
     identity: str | None = None
     """The identity the client must show, None for any."""
+    one_client: bool = False
+    """Whether it was given to one client alone, so that whoever has it is that client."""
 
     def fits(self, local: str, remote: str) -> bool:
         """Whether this key may be used between these addresses."""
@@ -52,6 +54,11 @@ class Credentials:
 
     def __init__(self, keys: Iterable[PresharedKey]) -> None:
         self._keys = tuple(sorted(keys, key=lambda key: key.closeness, reverse=True))
+        self._secrets = frozenset(key.secret for key in self._keys)
+
+    def has(self, key: PresharedKey) -> bool:
+        """Whether this key is still among them, whoever it is for now."""
+        return key.secret in self._secrets
 
     def candidates(self, local: str, remote: str) -> tuple[PresharedKey, ...]:
         """The keys that may be the client's, closest first, `MAX_CANDIDATES` at most."""

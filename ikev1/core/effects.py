@@ -199,6 +199,15 @@ class ClientDown:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsLost:
+    """The client goes on under its mark, but has forgotten what it had inside its SAs."""
+
+    client: str
+    mark: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """An exchange failed: what happened, what was offered and allowed, and what to change."""
 
@@ -233,6 +242,7 @@ Effect = (
     | ChildUp
     | ChildDown
     | ClientDown
+    | SessionsLost
     | Refused
     | Dropped
 )

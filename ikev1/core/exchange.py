@@ -17,6 +17,7 @@ from typing import Any
 from ikev1.core.credentials import Credentials
 from ikev1.core.effects import ComputeDh, InstallInbound, InstallOutbound, Path
 from ikev1.core.proposals import EspPolicy, IkePolicy
+from ikev1.core.replacement import SameIdentity
 from ikev1.wire.header import Header
 from ikev1.wire.message import Payloads
 
@@ -57,6 +58,8 @@ class ConnectionSettings:
     """Silence after which a client is looked at and asked (RFC 3706); 0 for never."""
     dpd_timeout: float = 180.0
     """Silence after which a client that was asked is gone."""
+    same_identity: SameIdentity = SameIdentity.REPLACE
+    """What becomes of a client that comes again, from elsewhere, while it is connected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import Path
 from ikev1.core.exchange import Exchange
 from ikev1.core.natt import NatSituation, Variant
@@ -51,6 +52,8 @@ class IkeSa:
     """Last CBC block of Phase 1, which every Phase 2 IV starts from."""
     identity: Identification | None = None
     connection: str = ""
+    psk: PresharedKey | None = None
+    """The key that message 5 has proved, None where it was proved otherwise."""
     exchanges: dict[int, Exchange] = field(default_factory=dict)
     """Phase 2 exchanges under way or just done, by message ID."""
     seen: dict[int, None] = field(default_factory=dict)

@@ -137,9 +137,8 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
         proof = _verify(sa, secrets, candidates, message)
     if proof is None:
         raise _wrong_key(candidates)
-    sa.keys = proof.keys
+    sa.psk, sa.keys, sa.identity = proof.key, proof.keys, proof.identity
     sa.connection = proof.key.connection
-    sa.identity = proof.identity
     if proof.key.identity is not None and not identity.matches(proof.identity, proof.key.identity):
         raise ExchangeError(
             f"the peer is {identity.show(proof.identity)}, but the preshared key it used belongs "

@@ -102,9 +102,15 @@ class Responder:
             self._context.move(client, path)
         return self._context.take_effects()
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Serve by other settings from now on; what is up stays up."""
+    def reconfigure(self, settings: Settings, now: float) -> list[Effect]:
+        """Serve by other settings from now on.
+
+        What is up stays up, but for the clients whose preshared key was taken out.
+        """
+        self._context.now = now
         self._context.settings = settings
+        self._context.end_revoked()
+        return self._context.take_effects()
 
     def close_client(self, client_id: str, cause: str, now: float) -> list[Effect]:
         """End a client, with Deletes for it."""

@@ -224,7 +224,10 @@ class MainMode:
         return derivation.digest(self._hash, cookies, address.packed, port.to_bytes(2))
 
     def _identity(self) -> Identification:
-        """The inner address, with port 500 even on 4500 (AI, ipsecdoi_setid1)."""
+        """A name, or the inner address with port 500 even on 4500 (AI, ipsecdoi_setid1)."""
+        fqdn = self._session.profile.fqdn
+        if fqdn is not None:
+            return Identification(IdType.FQDN, 0, 0, fqdn.encode())
         inner = self._session.path.inner
         return Identification(address_type(inner), UDP, IKE_PORT, inner.packed)
 

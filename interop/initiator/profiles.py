@@ -117,6 +117,8 @@ class Profile:
     """Whether durations that fit 16 bits are sent as 4 octets (TLV) all the same."""
     pfs_group: Group | None = None
     fragmentation: Fragmentation | None = None
+    fqdn: str | None = None
+    """The name that it shows as its identity, in the place of its address."""
 
 
 def _md5(text: str) -> bytes:

@@ -134,6 +134,10 @@ class IkeHost:
         """Say that the kernel has ended an SA."""
         return self._run(self.engine.child_expired(spi, self.now))
 
+    def reconfigure(self, settings: Settings) -> list[tuple[Path, bytes]]:
+        """Serve by other settings from now on."""
+        return self._run(self.engine.reconfigure(settings, self.now))
+
     def close_all(self) -> list[tuple[Path, bytes]]:
         """Stop."""
         return self._run(self.engine.close_all("test", self.now))

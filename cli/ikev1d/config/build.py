@@ -23,12 +23,14 @@ from cli.ikev1d.config.model import (
     Marks,
     Ppp,
     Psk,
+    SameIdentity,
     SameUser,
 )
 from cli.ikev1d.config.source import Key
 from cli.ikev1d.config.users import read_users
 from cli.ikev1d.logs import LogFormat, LogLevel
 
+SAME_IDENTITY: tuple[SameIdentity, ...] = ("replace", "keep", "several")
 SAME_USER: tuple[SameUser, ...] = ("several", "replace", "keep")
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
@@ -59,6 +61,7 @@ def build(document: schema.Document, check: Check) -> Config:
         hello_interval=l2tp.hello_interval,
         echo_interval=ppp.echo_interval,
         echo_failures=ppp.echo_failures,
+        same_identity="replace",
     )
     return Config(
         source=check.source,
@@ -170,6 +173,7 @@ def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
             local=check.network(("psk", index, "local"), table.local),
             remote=check.network(("psk", index, "remote"), table.remote),
             identity=check.identity(("psk", index, "id"), table.id),
+            one_client=table.one_client,
             place=check.source.place(("psk", index)),
         )
         for index, table in enumerate(tables)
@@ -195,6 +199,7 @@ def _connections(
             )
         if all(psk.connection != table.name for psk in psks):
             check.warn(key, f'no [[psk]] has connection = "{table.name}", so this is for nobody')
+        check.choice((*key, "same_identity"), table.same_identity, SAME_IDENTITY)
         own = {name: value for name, value in asdict(table).items() if value is not None}
         made[table.name] = connection = replace(default, **own)
         _check_dpd(check, key, connection.dpd_delay, connection.dpd_timeout)

@@ -110,7 +110,12 @@ class Psk:
     remote: IPv4Network | None
     identity: str | None
     """Phase 1 identity: an address, "@fqdn", "user@fqdn" or "keyid:text"."""
+    one_client: bool
+    """Whether whoever has it is one and the same client."""
     place: Place
+
+
+SameIdentity = Literal["replace", "keep", "several"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,8 @@ class Connection:
     hello_interval: int
     echo_interval: int
     echo_failures: int
+    same_identity: SameIdentity
+    """What becomes of a client that comes again, from elsewhere, while it is connected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class PskTable(Table, frozen=True):
     local: str = "%any"
     remote: str = "%any"
     id: str = "%any"
+    one_client: bool = False
     connection: Text = "l2tp"
 
 
@@ -86,6 +87,7 @@ class ConnectionTable(Table, frozen=True):
     hello_interval: Seconds | None = None
     echo_interval: SecondsOrNever | None = None
     echo_failures: Failures | None = None
+    same_identity: str = "replace"
 
 
 class L2tpTable(Table, frozen=True):

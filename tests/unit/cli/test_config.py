@@ -92,6 +92,7 @@ def test_everything_set(load_text: Load) -> None:
         local = "192.0.2.1"
         remote = "203.0.113.0/24"
         id = "user@host.example"
+        one_client = true
         connection = "branch"
         [[psk]]
         secret = "two"
@@ -102,6 +103,7 @@ def test_everything_set(load_text: Load) -> None:
         hello_interval = 300
         echo_interval = 20
         echo_failures = 9
+        same_identity = "keep"
         [l2tp]
         host_name = "lns"
         hello_interval = 90
@@ -147,6 +149,7 @@ def test_everything_set(load_text: Load) -> None:
     assert branch.local == IPv4Network("192.0.2.1/32")
     assert branch.remote == IPv4Network("203.0.113.0/24")
     assert branch.identity == "user@host.example"
+    assert (branch.one_client, other.one_client) == (True, False)
     assert other.secret.reveal() == b"two"
     assert config.connections == {
         "branch": Connection(
@@ -156,6 +159,7 @@ def test_everything_set(load_text: Load) -> None:
             hello_interval=300,
             echo_interval=20,
             echo_failures=9,
+            same_identity="keep",
         )
     }
     assert config.l2tp.host_name == "lns"
@@ -201,6 +205,7 @@ def test_a_connection_differs_from_the_others_in_what_it_says(load_text: Load) -
     assert (phones.dpd_delay, phones.dpd_timeout, phones.echo_interval) == (15, 1800, 0)
     assert (others.dpd_delay, others.dpd_timeout, others.echo_interval) == (15, 90, 30)
     assert phones.hello_interval == others.hello_interval == 60
+    assert phones.same_identity == others.same_identity == "replace"
 
 
 def test_a_connection_that_no_key_is_for_is_worth_a_warning(load_text: Load) -> None:

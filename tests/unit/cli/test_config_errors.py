@@ -101,6 +101,12 @@ def failure(tmp_path: Path, text: str | bytes, mode: int = 0o600) -> ConfigError
             ['"l2tp" has a section at', "gateway.toml:9 too", "make one of the two"],
         ),
         (REST + "[[connection]]\necho_interval = 1\n", 9, "connection[0].name", ["is missing"]),
+        (
+            REST + '[[connection]]\nname = "l2tp"\nsame_identity = "kepp"\n',
+            11,
+            "connection[0].same_identity",
+            ['"kepp" is not known here', "replace, keep, several"],
+        ),
         # Texts that mean nothing.
         ('[gateway]\nlisten = ["::"]\n' + REST, 2, "gateway.listen[0]", ["not an IPv4 address"]),
         (

@@ -192,7 +192,7 @@ def test_message_ids_are_remembered_up_to_a_bound() -> None:
 def test_new_settings_are_for_new_exchanges() -> None:
     host = IkeHost()
     client = Dialin(host, FAST).connect()
-    host.engine.reconfigure(settings(ike=ike_policy(STRICT)))
+    assert host.engine.reconfigure(settings(ike=ike_policy(STRICT)), host.now) == []
     assert client.quick_mode()
     Dialin(host, FAST, inner="198.51.100.8", seed="other").main_mode()
     assert host.refusals()[0].setting == "ike.hash"

@@ -1,0 +1,77 @@
+"""Who a client has proved to be, and what becomes of it when it comes again while it is there.
+
+A client is known again at the same address and port, with the same identity and connection: there
+its Phase 1 is renewed, or the client begins anew (`Context.established`). Anywhere else only what
+nobody but this client can prove says that it is the same: a preshared key that was given to it
+alone, or an identity that its credential is bound to. What it merely shows says nothing. With a key
+that many share, everybody may show any name; and a private address is shown by thousands, through
+two stacked NATs even behind the same public one (RFC 2407 section 4.6.3.3 has INITIAL-CONTACT
+speak of the "remote system", which these are not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ikev1.core import identity
+from ikev1.core.credentials import PresharedKey
+from ikev1.core.effects import Path
+from ikev1.core.errors import ExchangeError
+from ikev1.wire.enums import IdType, NotifyType
+from ikev1.wire.payloads import Identification
+
+_NAMES = frozenset(
+    {IdType.FQDN, IdType.USER_FQDN, IdType.KEY_ID, IdType.DER_ASN1_DN, IdType.DER_ASN1_GN}
+)
+"""Identities that name somebody, and not a place in some network."""
+
+
+class SameIdentity(StrEnum):
+    """What becomes of a client that comes again, from elsewhere, while it is connected."""
+
+    REPLACE = "replace"
+    """The new session ends the older one at once: a device that came back."""
+    KEEP = "keep"
+    """The older one stays as long as it lives, and the new one is refused."""
+    SEVERAL = "several"
+    """Both stay: several devices with one credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a client has proved that no other client can; two that are equal are the same client."""
+
+    connection: str
+    text: str
+    """Its identity, for people."""
+    secret: bytes = field(default=b"", repr=False)
+    """The key that is its own, where the key and not a name tells it from others."""
+
+
+def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -> Proof | None:
+    """What message 5 has proved; None with a key that others have too.
+
+    Without a preshared key the identity is that of a certificate.
+    """
+    if key is not None and key.one_client:
+        return Proof(connection, "the client with this preshared key", key.secret)
+    bound = key is None or key.identity is not None
+    return Proof(connection, identity.show(shown)) if bound and shown.id_type in _NAMES else None
+
+
+def same_key(one: PresharedKey | None, other: PresharedKey | None) -> bool:
+    """Whether two Phase 1 SAs were proved with the same key, or both without one."""
+    return (one and one.secret) == (other and other.secret)
+
+
+def already_connected(proof: Proof, path: Path) -> ExchangeError:
+    """Why a client is refused where `same_identity` is "keep" and it is connected from `path`."""
+    return ExchangeError(
+        f"{proof.text} is connected already, from {path}, and same_identity is "
+        f'"{SameIdentity.KEEP}"',
+        NotifyType.AUTHENTICATION_FAILED,
+        remedy="end the older session (ikectl down), or set same_identity to "
+        f'"{SameIdentity.REPLACE}" or "{SameIdentity.SEVERAL}" in this [[connection]]',
+        setting="connection",
+    )
