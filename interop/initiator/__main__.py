@@ -8,9 +8,10 @@ from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import PROFILES
 from interop.initiator.checks import WARNINGS, Cause
 from interop.initiator.derivation import dh_key
-from interop.initiator.profiles import PROFILES, Phase1Offer, Profile, only
+from interop.initiator.profiles import Phase1Offer, Profile, only
 from interop.initiator.udp import Plan, run
 
 _CIPHERS = {

@@ -11,7 +11,7 @@ from ikev1.wire.payloads import Delete, Hash, Notification, Payload
 from interop.initiator import derivation
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
-from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified
+from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified, Phase1Up
 from interop.initiator.fragmentation import Fragments
 from interop.initiator.main_mode import MainMode, Step
 from interop.initiator.profiles import Profile
@@ -26,7 +26,8 @@ class Initiator:
     """One client and its ISAKMP SA.
 
     `tolerated` causes do not end an exchange; all that was found is in `findings`. `make_dh` can be
-    replaced to let many clients share a key pair.
+    replaced to let many clients share a key pair. A Phase 1 that replaces another is no
+    `first_contact`, and begins `floated` on port 4500 if the other was there.
     """
 
     def __init__(
@@ -38,8 +39,12 @@ class Initiator:
         *,
         tolerated: frozenset[Cause] = frozenset(),
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = derivation.dh_key,
+        first_contact: bool = True,
+        floated: bool = False,
     ) -> None:
-        self._session = Session(profile, psk, path, random, make_dh, tolerated, cky_i=random(8))
+        self._session = Session(profile, psk, path, random, make_dh, tolerated, random(8))
+        self._session.first_contact = first_contact
+        self._session.floated = floated
         self._fragments = Fragments(self._session)
         self._main_mode = MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}
@@ -67,13 +72,15 @@ class Initiator:
         return self._new([exchange.start(now)])
 
     def close(self, now: float) -> list[Effect]:
-        """Say goodbye: a Delete for the ESP SAs, then one for the ISAKMP SA."""
+        """Say goodbye as this client does: Deletes for the ESP SAs, then for the ISAKMP SA."""
         del now
+        goodbye = self._session.profile.goodbye
         effects: list[Effect] = []
-        if self._sas:
+        if self._sas and goodbye.esp:
             spis = tuple(sa.inbound_spi for sa in self._sas)
-            effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ESP, spis)]))
-        effects.append(self._inform([Delete(Doi.IPSEC, ProtocolId.ISAKMP, (self.cookies,))]))
+            effects += self._copies(Delete(Doi.IPSEC, ProtocolId.ESP, spis))
+        if goodbye.isakmp:
+            effects += self._copies(Delete(Doi.IPSEC, ProtocolId.ISAKMP, (self.cookies,)))
         self._finish()
         return self._new([*effects, Closed(by_server=False)])
 
@@ -134,7 +141,10 @@ class Initiator:
         if header.responder_cookie != self._session.cky_r and any(self._session.cky_r):
             return []
         if header.exchange_type == ExchangeType.IDENTITY_PROTECTION:
-            return self._main_mode.receive(header, datagram, now)
+            effects = self._main_mode.receive(header, datagram, now)
+            if self._session.contact_apart and any(isinstance(it, Phase1Up) for it in effects):
+                effects.insert(0, self._inform([self._session.contact()]))
+            return effects
         if header.exchange_type == ExchangeType.INFORMATIONAL:
             return self._informational(header, datagram)
         exchange = self._quick_modes.get(header.message_id)
@@ -191,6 +201,10 @@ class Initiator:
             return []
         self._finish()
         return [Closed(by_server=True)]
+
+    def _copies(self, payload: Payload) -> list[Effect]:
+        """The same in as many messages as this client sends."""
+        return [self._inform([payload]) for _ in range(self._session.profile.goodbye.copies)]
 
     def _dpd(self, kind: NotifyType, data: bytes) -> Effect:
         notification = Notification(Doi.IPSEC, ProtocolId.ISAKMP, kind, self.cookies, data)

@@ -12,14 +12,11 @@ import enum
 import hmac
 
 from ikev1.wire.enums import (
-    Doi,
     EncryptionAlgorithm,
     ExchangeType,
     HashAlgorithm,
     IdType,
     IkeAttribute,
-    NotifyType,
-    ProtocolId,
 )
 from ikev1.wire.header import HEADER_LENGTH, Header
 from ikev1.wire.message import Payloads, build_payloads, parse_payloads
@@ -29,7 +26,6 @@ from ikev1.wire.payloads import (
     KeyExchange,
     NatD,
     Nonce,
-    Notification,
     Payload,
     VendorId,
 )
@@ -139,12 +135,9 @@ class MainMode:
         _, body = build_payloads([identity])
         proof = self._proof(self._dh.public, self._g_xr, session.cky_i + session.cky_r, body[4:])
         request: list[Payload] = [identity, Hash(proof)]
-        if session.profile.initial_contact:
-            cookies = session.cky_i + session.cky_r
-            request.append(
-                Notification(Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, cookies, b"")
-            )
-        session.floated = session.nat
+        if session.contact_within:
+            request.append(session.contact())
+        session.floated = session.floated or session.nat
         self.step = Step.MESSAGE_6
         datagram = session.sealed(
             ExchangeType.IDENTITY_PROTECTION, _MESSAGE_ID, request, self._chain

@@ -12,6 +12,7 @@ from ikev1.wire.enums import (
     EncapsulationMode,
     EspTransform,
     ExchangeType,
+    IdType,
     IpsecAttribute,
     ProtocolId,
 )
@@ -24,10 +25,12 @@ from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
 from interop.initiator.effects import Effect, EspSas
 from interop.initiator.main_mode import UDP, address_type
-from interop.initiator.profiles import L2tpPort
+from interop.initiator.profiles import IdciAddress, L2tpPort
 from interop.initiator.session import BrokenRuleError, Session
 
 L2TP_PORT = 1701
+HOST_NAME = b"laptop"
+"""Of a client that names itself in IDci."""
 
 
 class QuickMode:
@@ -147,9 +150,14 @@ class QuickMode:
             L2tpPort.L2TP: L2TP_PORT,
             L2tpPort.EPHEMERAL: path.l2tp_port,
         }[self._session.profile.l2tp_port]
+        kind, data = address_type(path.inner), path.inner.packed
+        by_name = self._session.profile.idci_address is IdciAddress.NAME
+        if by_name and self._session.client_behind_nat:
+            kind, data = IdType.FQDN, HOST_NAME
+        server_port = self._session.profile.server_port
         return (
-            Identification(address_type(path.inner), UDP, port, path.inner.packed),
-            Identification(address_type(path.server), UDP, L2TP_PORT, path.server.packed),
+            Identification(kind, UDP, port, data),
+            Identification(address_type(path.server), UDP, server_port, path.server.packed),
         )
 
     def _original_addresses(self) -> list[NatOa]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import ExchangeType, Flag
+from ikev1.wire.enums import Doi, ExchangeType, Flag, NotifyType, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
 from ikev1.wire.message import Payloads, build_payloads, parse_payloads
-from ikev1.wire.payloads import Hash, Payload
+from ikev1.wire.payloads import Hash, Notification, Payload
 from interop.initiator import derivation
 from interop.initiator.checks import Cause, Findings
 from interop.initiator.derivation import CbcChain, DhKey, Phase1Secrets
@@ -69,6 +69,8 @@ class Session:
     tolerated: frozenset[Cause]
     cky_i: bytes
     cky_r: bytes = bytes(8)
+    first_contact: bool = True
+    """Whether there was no ISAKMP SA with this server before."""
     floated: bool = False
     client_behind_nat: bool = False
     server_behind_nat: bool = False
@@ -86,6 +88,25 @@ class Session:
     def nat(self) -> bool:
         """Whether ESP goes in UDP."""
         return self.client_behind_nat or self.server_behind_nat
+
+    @property
+    def contact_within(self) -> bool:
+        """Whether message 5 has INITIAL-CONTACT."""
+        return self._tells_contact and not self.profile.initial_contact_apart
+
+    @property
+    def contact_apart(self) -> bool:
+        """Whether an Informational after Phase 1 has INITIAL-CONTACT."""
+        return self._tells_contact and self.profile.initial_contact_apart
+
+    @property
+    def _tells_contact(self) -> bool:
+        return self.first_contact and self.profile.initial_contact
+
+    def contact(self) -> Notification:
+        """INITIAL-CONTACT (RFC 2407 section 4.6.3.3)."""
+        cookies = self.cky_i + self.cky_r
+        return Notification(Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, cookies, b"")
 
     @property
     def keys(self) -> Phase1Secrets:

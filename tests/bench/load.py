@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network, ip_address
 
 from ikev1.wire.enums import AuthAlgorithm, EspTransform
+from interop.clients.ike import STRONGSWAN
 from interop.initiator.__main__ import phase1_offer
 from interop.initiator.checks import WARNINGS
 from interop.initiator.derivation import dh_key
-from interop.initiator.profiles import STRONGSWAN, EspOffer, only
+from interop.initiator.profiles import EspOffer, only
 from interop.initiator.report import Outcome, Report, summarize
 from interop.initiator.udp import Client, Plan
 

@@ -13,10 +13,11 @@ import gc
 import os
 import sys
 
+from interop.clients.ike import STRONGSWAN
 from interop.errors import LabError
 from interop.initiator.__main__ import phase1_offer
 from interop.initiator.derivation import dh_key
-from interop.initiator.profiles import STRONGSWAN, only
+from interop.initiator.profiles import only
 from interop.kernel import artefacts
 from tests.bench.process_cost import resident, settled_cpu_time
 from tests.bench.responders import SUITES, WARM_UP, bench

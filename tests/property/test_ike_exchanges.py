@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from ikev1.core.effects import Path
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import PROFILES
 from interop.initiator.checks import Cause
 from interop.initiator.effects import Notified
-from interop.initiator.profiles import PROFILES, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import GATEWAY, Dialin
 from tests.support.ike_host import IkeHost
 from tests.support.ike_network import (

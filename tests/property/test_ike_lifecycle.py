@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ikev1.core.effects import Path
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up, Send
-from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import NAT, Dialin, Sent
 from tests.support.ike_host import IkeHost
 from tests.support.ike_network import EVERY_QUESTION, check_always, check_forgotten

@@ -16,10 +16,11 @@ from ikev1.crypto.keymat import hash_1
 from ikev1.wire.enums import ExchangeType, Flag, PayloadType
 from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
 from ikev1.wire.payloads import Payload
+from interop.clients.ike import IPHONE
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import Effect, EspSas, Failed, Send
 from interop.initiator.engine import Initiator
-from interop.initiator.profiles import IPHONE, Profile
+from interop.initiator.profiles import Profile
 from interop.initiator.session import ClientPath
 from tests.support.ike_host import PSK, IkeHost, deterministic
 

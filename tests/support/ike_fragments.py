@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm
 from ikev1.wire.message import build_message
 from ikev1.wire.payloads import Fragment
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.clients.ike import IPHONE
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost
 

@@ -21,8 +21,9 @@ from ikev1.wire.enums import (
     ProtocolId,
 )
 from ikev1.wire.sa import Attribute, Proposal, SaPayload, Transform
+from interop.clients.ike import ANDROID, WINDOWS_10
 from interop.initiator.offers import sa
-from interop.initiator.profiles import ANDROID, WINDOWS_10, EspOffer, Phase1Offer, Profile
+from interop.initiator.profiles import EspOffer, Phase1Offer, Profile
 
 SPI = bytes.fromhex("0c0ffee0")
 

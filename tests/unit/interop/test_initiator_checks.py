@@ -30,9 +30,9 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import Attribute, Proposal, SaPayload, Transform
+from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator import checks, offers, profiles
 from interop.initiator.checks import WARNINGS, Cause, Findings
-from interop.initiator.profiles import IPHONE, WINDOWS_10
 
 NOTIFICATION = Notification(
     Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, bytes(16), b""
@@ -76,9 +76,7 @@ def phase1_answer(*transforms: Transform) -> SaPayload:
     return offers.sa(Proposal(1, ProtocolId.ISAKMP, b"", transforms))
 
 
-def message_2(
-    *values: Payload, named: tuple[bytes, ...] = profiles.IPHONE.vendor_ids
-) -> list[Cause]:
+def message_2(*values: Payload, named: tuple[bytes, ...] = IPHONE.vendor_ids) -> list[Cause]:
     return causes(checks.message_2(payloads(*values), OFFER, named))
 
 

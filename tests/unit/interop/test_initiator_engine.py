@@ -11,6 +11,7 @@ from ikev1.core.effects import ChildSa, Path
 from ikev1.wire.enums import Doi, ExchangeType, Group, NotifyType, ProtocolId
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import Delete, Hash, Notification, Payload
+from interop.clients.ike import IPHONE, PROFILES, STRONGSWAN
 from interop.initiator.checks import Cause
 from interop.initiator.effects import (
     Closed,
@@ -23,7 +24,7 @@ from interop.initiator.effects import (
     Send,
 )
 from interop.initiator.engine import Initiator
-from interop.initiator.profiles import IPHONE, PROFILES, STRONGSWAN, Profile
+from interop.initiator.profiles import Profile
 from interop.initiator.session import ClientPath
 from tests.support.ike_host import PSK, IkeHost
 

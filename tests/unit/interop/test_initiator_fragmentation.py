@@ -11,11 +11,12 @@ from ikev1.wire.enums import ExchangeType, Flag
 from ikev1.wire.header import parse_header
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import Fragment, Hash, Payload, VendorId
+from interop.clients.ike import IPHONE, STRONGSWAN, WINDOWS_10
 from interop.initiator import derivation, profiles
 from interop.initiator.checks import Cause
 from interop.initiator.effects import Closed, Send
 from interop.initiator.fragmentation import Fragments
-from interop.initiator.profiles import IPHONE, STRONGSWAN, WINDOWS_10, Fragmentation, Profile
+from interop.initiator.profiles import Fragmentation, Profile
 from interop.initiator.session import BrokenRuleError, ClientPath, Session
 
 COOKIES = b"initiateresponds"

@@ -12,25 +12,16 @@ from ikev1.wire.enums import (
 )
 from ikev1.wire.message import build_payloads, parse_payloads
 from ikev1.wire.sa import Attribute
+from interop.clients.ike import ANDROID, IOS_2011, IPHONE, PROFILES, STRONGSWAN, WINDOWS_10
 from interop.initiator import offers
-from interop.initiator.profiles import (
-    ANDROID,
-    IOS_2011,
-    IPHONE,
-    PROFILES,
-    STRONGSWAN,
-    WINDOWS_10,
-    Phase1Offer,
-    Profile,
-    only,
-)
+from interop.initiator.profiles import Phase1Offer, Profile, only
 
 TRANSPORT = EncapsulationMode.TRANSPORT
 
 
 @pytest.mark.parametrize(
     ("profile", "phase1", "esp"),
-    [(IPHONE, 14, 9), (IOS_2011, 6, 6), (WINDOWS_10, 5, 3), (ANDROID, 9, 9), (STRONGSWAN, 6, 3)],
+    [(IPHONE, 14, 9), (IOS_2011, 6, 6), (WINDOWS_10, 5, 3), (ANDROID, 12, 12), (STRONGSWAN, 6, 3)],
 )
 def test_number_of_transforms(profile: Profile, phase1: int, esp: int) -> None:
     assert len(set(profile.phase1)) == len(profile.phase1) == phase1

@@ -14,17 +14,11 @@ import pytest
 
 from ikev1.core.effects import Path as IkePath
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import IPHONE, PROFILES, STRONGSWAN
 from interop.initiator import __main__ as command
 from interop.initiator.checks import WARNINGS, Cause
 from interop.initiator.derivation import dh_key
-from interop.initiator.profiles import (
-    IPHONE,
-    PROFILES,
-    STRONGSWAN,
-    Phase1Offer,
-    Retransmission,
-    only,
-)
+from interop.initiator.profiles import Phase1Offer, Retransmission, only
 from interop.initiator.report import Latency, Outcome, Report, latency, summarize
 from interop.initiator.udp import Plan, run
 from tests.support.ike_host import PSK, IkeHost

@@ -9,7 +9,7 @@ from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import KeyExchange, NatD, Nonce, Notification, Payload, VendorId
 from ikev1.wire.sa import SaPayload
-from interop.initiator.profiles import IPHONE
+from interop.clients.ike import IPHONE
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost
 from tests.support.ike_offers import ike_offer, ike_transform

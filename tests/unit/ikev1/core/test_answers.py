@@ -28,12 +28,12 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import SaPayload, Transform
+from interop.clients.ike import PROFILES
 from interop.initiator.profiles import (
     DPD,
     DRAFT_02_N,
     FRAGMENTATION,
     FRAGMENTATION_WITH_CAPABILITY,
-    PROFILES,
     RFC_3947,
     Profile,
 )

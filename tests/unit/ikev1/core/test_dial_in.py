@@ -26,17 +26,10 @@ from ikev1.wire.enums import (
     NotifyType,
 )
 from ikev1.wire.payloads import Identification
+from interop.clients.ike import IPHONE, PROFILES
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import Phase1Up
-from interop.initiator.profiles import (
-    IPHONE,
-    PROFILES,
-    EspOffer,
-    L2tpPort,
-    Phase1Offer,
-    Profile,
-    only,
-)
+from interop.initiator.profiles import EspOffer, L2tpPort, Phase1Offer, Profile, only
 from tests.support.ike_dialin import CLIENT, GATEWAY, NAT, PRIVATE, Dialin, agree
 from tests.support.ike_host import IkeHost
 from tests.support.ike_offers import ANDROID_12, XP

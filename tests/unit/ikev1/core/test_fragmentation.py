@@ -24,6 +24,7 @@ from ikev1.wire.enums import (
 from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import Fragment, KeyExchange, Nonce, Payload, VendorId
+from interop.clients.ike import PROFILES, STRONGSWAN, WINDOWS_10
 from interop.initiator.effects import Send
 from interop.initiator.profiles import (
     APPLE_FRAGMENTS,
@@ -31,11 +32,8 @@ from interop.initiator.profiles import (
     FRAGMENTATION,
     FRAGMENTATION_WITH_CAPABILITY,
     LIBRESWAN_FRAGMENTS,
-    PROFILES,
     RACOON_FRAGMENTS,
     RFC_3947,
-    STRONGSWAN,
-    WINDOWS_10,
     WINDOWS_FRAGMENTS,
     EspOffer,
     Fragmentation,

@@ -17,8 +17,9 @@ from ikev1.wire.enums import (
 from ikev1.wire.header import HEADER_LENGTH
 from ikev1.wire.message import build_message
 from ikev1.wire.payloads import Delete, Hash, Notification, Payload
+from interop.clients.ike import IPHONE
 from interop.initiator.effects import Closed, EspDeleted, Notified, Send
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import Dialin, agree
 from tests.support.ike_host import IkeHost
 

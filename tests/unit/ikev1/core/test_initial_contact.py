@@ -7,7 +7,7 @@ from dataclasses import replace
 from ikev1.core.effects import ChildDown
 from ikev1.wire.enums import Doi, NotifyType, ProtocolId
 from ikev1.wire.payloads import Notification
-from interop.initiator.profiles import IPHONE
+from interop.clients.ike import IPHONE
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost
 

@@ -22,9 +22,10 @@ from ikev1.wire.enums import (
     ProtocolId,
 )
 from ikev1.wire.payloads import Delete, KeyExchange, Nonce
+from interop.clients.ike import IPHONE
 from interop.initiator.checks import Cause
 from interop.initiator.effects import EspDeleted, EspSas
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import Dialin, agree
 from tests.support.ike_host import IkeHost, settings
 

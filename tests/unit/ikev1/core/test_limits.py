@@ -6,7 +6,8 @@ from ikev1.core.effects import ComputeDh, Path
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm
 from ikev1.wire.message import build_message
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.clients.ike import IPHONE
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import GATEWAY, Dialin, agree
 from tests.support.ike_host import IkeHost, settings
 from tests.support.ike_offers import ike_offer, ike_transform

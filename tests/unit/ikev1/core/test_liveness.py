@@ -8,7 +8,8 @@ import pytest
 
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.exchange import ConnectionSettings
-from interop.initiator.profiles import IPHONE, WINDOWS_10, Profile
+from interop.clients.ike import IPHONE, WINDOWS_10
+from interop.initiator.profiles import Profile
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
 

@@ -6,8 +6,9 @@ import pytest
 
 from ikev1.core.effects import ClientDown, IkeSaUp, Path
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import IPHONE
 from interop.initiator.effects import Notified, Send
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import CLIENT, NAT, Dialin, Sent, agree
 from tests.support.ike_host import IkeHost
 

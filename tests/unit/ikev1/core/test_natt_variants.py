@@ -10,6 +10,7 @@ from ikev1.wire.enums import EncapsulationMode, IdType, PayloadType
 from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import NatOa
+from interop.clients.ike import STRONGSWAN
 from interop.initiator.effects import Phase1Up
 from interop.initiator.profiles import (
     APPLE_NAT_T,
@@ -19,7 +20,6 @@ from interop.initiator.profiles import (
     DRAFT_03,
     LATE_DRAFTS,
     RFC_3947,
-    STRONGSWAN,
     only,
 )
 from tests.support.ike_dialin import CLIENT, NAT, PRIVATE, Dialin, agree

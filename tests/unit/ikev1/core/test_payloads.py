@@ -21,8 +21,9 @@ from ikev1.wire.enums import (
 from ikev1.wire.message import build_message
 from ikev1.wire.payloads import KeyExchange, Nonce, Payload, RawPayload, VendorId
 from ikev1.wire.sa import SaPayload
+from interop.clients.ike import IPHONE
 from interop.initiator.effects import Notified
-from interop.initiator.profiles import IPHONE, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
 from tests.support.ike_offers import (

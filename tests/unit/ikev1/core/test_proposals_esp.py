@@ -27,8 +27,9 @@ from ikev1.wire.enums import (
 )
 from ikev1.wire.message import build_payloads, parse_payloads
 from ikev1.wire.sa import Proposal, SaPayload, Transform
+from interop.clients.ike import IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10
 from interop.initiator.offers import esp_proposal, sa
-from interop.initiator.profiles import IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10, Profile
+from interop.initiator.profiles import Profile
 from tests.support.ike_host import EVERY_ESP
 from tests.support.ike_offers import (
     ANDROID_12,

@@ -42,8 +42,9 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import SaPayload
+from interop.clients.ike import IPHONE
 from interop.initiator.effects import Notified
-from interop.initiator.profiles import IPHONE, EspOffer, Phase1Offer, only
+from interop.initiator.profiles import EspOffer, Phase1Offer, only
 from tests.support.ike_dialin import CLIENT, GATEWAY, Dialin, agree
 from tests.support.ike_host import IkeHost
 from tests.support.ike_offers import esp_offer, esp_transform, ike_offer, ike_transform

@@ -1,7 +1,8 @@
 import pytest
 
 from ikev1.core.quirks import UNKNOWN, recognise
-from interop.initiator.profiles import ANDROID, IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10, Profile
+from interop.clients.ike import ANDROID, IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10
+from interop.initiator.profiles import Profile
 from tests.support.ike_offers import XP
 
 

@@ -21,9 +21,10 @@ from ikev1.wire.enums import (
 from ikev1.wire.header import HEADER_LENGTH
 from ikev1.wire.message import build_message
 from ikev1.wire.payloads import Payload, VendorId
+from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.checks import Cause
 from interop.initiator.effects import Notified
-from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import CLIENT, GATEWAY, NAT, Dialin
 from tests.support.ike_host import PSK, IkeHost, deterministic, settings
 from tests.support.ike_offers import ike_offer, ike_policy, ike_transform

@@ -15,8 +15,9 @@ from ikev1.core.effects import (
 )
 from ikev1.core.phase2 import MAX_EXCHANGES
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, EspDeleted
-from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, only
+from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import PRIVATE, Dialin, agree
 from tests.support.ike_host import IkeHost
 

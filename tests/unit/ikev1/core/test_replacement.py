@@ -20,8 +20,9 @@ from ikev1.wire.enums import (
     ProtocolId,
 )
 from ikev1.wire.payloads import Delete, Notification
+from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed
-from interop.initiator.profiles import IPHONE, WINDOWS_10, Phase1Offer, Profile, only
+from interop.initiator.profiles import Phase1Offer, Profile, only
 from tests.support.ike_dialin import NAT, Dialin, agree
 from tests.support.ike_host import PSK, IkeHost, settings
 

@@ -1,0 +1,14 @@
+"""What the clients of the field are like, as data: one module for each family.
+
+`CLIENTS` has them all by name. The engines that play them are `interop.emulation` and, for IKE
+alone, `interop.initiator`.
+"""
+
+from interop.clients import android, apple, dialers, linux, windows
+from interop.clients.model import Client
+
+CLIENTS: dict[str, Client] = {
+    client.name: client
+    for family in (apple, windows, android, linux, dialers)
+    for client in family.CLIENTS
+}

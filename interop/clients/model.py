@@ -1,0 +1,62 @@
+"""What is told of one client, and how it behaves beyond single messages."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from interop.clients.facts import Fact, Facts, Unknown
+from interop.initiator.checks import Cause
+from interop.initiator.profiles import Profile
+from interop.lac.profiles import L2tpProfile
+from interop.ppp.profiles import PppProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a client behaves over time, and what it does not survive. Times in seconds."""
+
+    insists_on: frozenset[Cause]
+    """The rules whose violation ends it; it is not known to mind the others."""
+    phase1_rekey: float | None
+    """The part of its lifetime after which it replaces an ISAKMP SA; None if it does not."""
+    phase2_rekey: float | None
+    """The same of its ESP SAs."""
+    deletes_rekeyed: bool = True
+    """Whether it deletes the ESP SAs that it has replaced."""
+    keepalive: float | None = 20.0
+    """Between its NAT keepalives (RFC 3948 section 2.3)."""
+    needs_phase1: bool = False
+    """Whether the connection ends with its ISAKMP SA."""
+    server_wait: float = 30.0
+    """How long it waits for the server to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client. `program` is what takes the server's answers, for complaints."""
+
+    name: str
+    title: str
+    program: str
+    ike: Facts[Profile]
+    l2tp: Facts[L2tpProfile]
+    ppp: Facts[PppProfile]
+    conduct: Facts[Conduct]
+
+    def unknown(self) -> dict[str, Unknown]:
+        """What nobody has told of it, by part and field."""
+        return {name: fact for name, fact in self.facts().items() if isinstance(fact, Unknown)}
+
+    def facts(self) -> dict[str, Fact]:
+        """All that is told of it, by part and field."""
+        parts: dict[str, Facts[Any]] = {
+            "ike": self.ike,
+            "l2tp": self.l2tp,
+            "ppp": self.ppp,
+            "conduct": self.conduct,
+        }
+        return {
+            f"{part}.{field.name}": told.fact(field.name)
+            for part, told in parts.items()
+            for field in fields(told.profile)
+            if field.name != "name"
+        }

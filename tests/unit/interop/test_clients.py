@@ -1,0 +1,50 @@
+"""The clients as data: what is known has a source, what is not is marked, nothing is lost."""
+
+import pytest
+
+from interop.clients import CLIENTS
+from interop.clients.facts import Known, Unknown, facts
+from interop.clients.model import Client
+from interop.lac.profiles import Backoff
+from l2tp.wire.enums import AvpType
+
+every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+
+
+def test_no_two_clients_have_one_name() -> None:
+    assert all(name == client.name == client.ike.profile.name for name, client in CLIENTS.items())
+    assert len({client.title for client in CLIENTS.values()}) == len(CLIENTS)
+
+
+@every_client
+def test_every_value_has_a_source_or_a_reason(client: Client) -> None:
+    for fact in client.facts().values():
+        assert fact.source if isinstance(fact, Known) else fact.because
+
+
+def test_every_field_is_told_or_marked() -> None:
+    """So that the table has no holes."""
+    told = [list(client.facts()) for client in CLIENTS.values()]
+    assert all(fields == told[0] for fields in told)
+    assert "ike.name" not in told[0]
+
+
+@every_client
+def test_each_has_what_an_lns_cannot_do_without(client: Client) -> None:
+    sccrq = [line.type for line in client.l2tp.profile.sccrq]
+    assert len(set(sccrq)) == len(sccrq)
+    assert {
+        AvpType.PROTOCOL_VERSION,
+        AvpType.HOST_NAME,
+        AvpType.FRAMING_CAPABILITIES,
+        AvpType.ASSIGNED_TUNNEL_ID,
+    } <= set(sccrq)
+
+
+def test_facts_can_be_changed_and_forgotten() -> None:
+    told = facts(Backoff, base=Known(1.0, "a log"), tries=Unknown(5))
+
+    assert told.profile == Backoff(1.0, 5)
+    assert told.but(tries=Known(9, "a capture")).profile == Backoff(1.0, 9)
+    assert told.by_name["base"] == Known(1.0, "a log")
+    assert told.taken_for("a guess").by_name["base"] == Unknown(1.0, "a guess")
