@@ -16,6 +16,7 @@ from cli.ikev1d.udp import IkeSockets
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    CheckRevocation,
     ChildSa,
     ChildUp,
     ClientDown,
@@ -26,9 +27,12 @@ from ikev1.core.effects import (
     InstallOutbound,
     MoveChild,
     Path,
+    ProveClaim,
     RemoveChild,
+    RevocationCheck,
     Send,
     SessionsLost,
+    Sign,
 )
 from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
@@ -118,7 +122,7 @@ class IkeHost:
         self._child_up = child_up
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
-        self._workers = machine.dh_workers(machine.random)
+        self._workers = machine.workers(machine.random)
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """A datagram from one of the IKE sockets."""
@@ -157,8 +161,11 @@ class IkeHost:
             match effect:
                 case Send():
                     self._sockets.send(effect.path, effect.datagram)
-                case ComputeDh():
-                    self._workers.compute(effect, partial(self._complete, effect.ticket))
+                case ComputeDh() | ProveClaim() | Sign():
+                    self._workers.do(effect, partial(self._complete, effect.ticket))
+                case CheckRevocation():
+                    checked = RevocationCheck()
+                    waiting += self.engine.complete(effect.ticket, checked, self._loop.time())
                 case InstallInbound() | InstallOutbound() | CountReceived():
                     answer = self._answer(effect)
                     waiting += self.engine.complete(effect.ticket, answer, self._loop.time())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cli.ikev1d.control import Answer, ControlServer
 from cli.ikev1d.udp import IkeSockets
-from cli.ikev1d.workers import DhWorkers
+from cli.ikev1d.workers import Workers
 from l2tp.datapath.interface import Interfaces
 from l2tp.datapath.kernel import KernelDataPaths
 from l2tp.datapath.tun import TunDataPath
@@ -28,7 +28,7 @@ class Machine:
     kernel_data_paths: Callable[[Callable[[Datagram], None]], KernelDataPaths] = KernelDataPaths
     user_data_path: Callable[[Interfaces, Callable[[bytes], None]], TunDataPath] = TunDataPath
     control_server: Callable[[Path, Answer], ControlServer] = ControlServer
-    dh_workers: Callable[[Callable[[int], bytes]], DhWorkers] = DhWorkers
+    workers: Callable[[Callable[[int], bytes]], Workers] = Workers
     random: Callable[[int], bytes] = os.urandom
 
 

@@ -13,11 +13,22 @@ from ikev1.core.effects import (
     Dropped,
     IkeSaDown,
     IkeSaUp,
+    Noted,
     Refused,
     SessionsLost,
 )
 
-Told = ChildDown | ChildUp | ClientDown | Dropped | IkeSaDown | IkeSaUp | Refused | SessionsLost
+Told = (
+    ChildDown
+    | ChildUp
+    | ClientDown
+    | Dropped
+    | IkeSaDown
+    | IkeSaUp
+    | Noted
+    | Refused
+    | SessionsLost
+)
 
 
 class Story:
@@ -42,6 +53,7 @@ class Story:
                     peer=event.path,
                     identity=event.identity,
                     connection=event.connection,
+                    authentication=event.authentication,
                     algorithms=event.suite,
                     nat=event.nat,
                     implementation=event.implementation,
@@ -72,6 +84,8 @@ class Story:
                 self._log.of(event.client).info("client begins anew", cause=event.cause)
             case Refused():
                 self._refused(event)
+            case Noted():
+                self._log.of(event.client).warning(event.text, peer=event.path)
             case Dropped():
                 self.failures[f"dropped-{event.reason}"] += 1
                 self._log.debug("datagram dropped", peer=event.path, reason=event.reason)

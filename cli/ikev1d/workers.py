@@ -1,4 +1,4 @@
-"""Diffie-Hellman off the event loop, for the engine."""
+"""Public-key work off the event loop, for the engine."""
 
 from __future__ import annotations
 
@@ -6,40 +6,58 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
-from ikev1.core.effects import ComputeDh
-from ikev1.crypto.dh import DhError, DhResult, generate_and_agree
+from ikev1.core.effects import ComputeDh, ProveClaim, Sign, Signed, SignFailed
+from ikev1.crypto.dh import DhError, generate_and_agree
+from ikev1.x509.claim import prove
+from ikev1.x509.errors import CertificateError
 
-
-def _compute(question: ComputeDh, random: Callable[[int], bytes]) -> DhResult | DhError:
-    try:
-        return generate_and_agree(question.group, question.peer_public, random)
-    except DhError as error:
-        return error
+PublicKeyWork = ComputeDh | ProveClaim | Sign
 
 
-class DhWorkers:
+def work(question: PublicKeyWork, random: Callable[[int], bytes]) -> object:
+    """The answer to a question; what went wrong is one too."""
+    match question:
+        case ComputeDh():
+            try:
+                return generate_and_agree(question.group, question.peer_public, random)
+            except DhError as error:
+                return error
+        case ProveClaim():
+            try:
+                return prove(question.claim, question.trusts, datetime.now(UTC))
+            except CertificateError as error:
+                return error
+        case Sign():
+            try:
+                return Signed(question.key.sign(question.hash, question.proof))
+            except OSError as error:
+                return SignFailed(str(error))
+
+
+class Workers:
     """One thread for each core, but one core is left to the loop.
 
-    GMP's groups (2, and 15 and above) leave the GIL to the loop too. OpenSSL's hold it, for 0.3 ms
-    of the 0.6 that group 14 takes.
+    GMP's groups (2, and 15 and above) and RSA leave the GIL to the loop too. OpenSSL's groups hold
+    it, for 0.3 ms of the 0.6 that group 14 takes.
     """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         threads = max(1, (os.cpu_count() or 1) - 1)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dh")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="public-key")
 
-    def compute(self, question: ComputeDh, answer: Callable[[DhResult | DhError], None]) -> None:
-        """Call `answer` later, from the loop; a bad public value is an answer too."""
+    def do(self, question: PublicKeyWork, answer: Callable[[object], None]) -> None:
+        """Call `answer` later, from the loop."""
 
-        def done(future: asyncio.Future[DhResult | DhError]) -> None:
+        def done(future: asyncio.Future[object]) -> None:
             if not future.cancelled():
                 answer(future.result())
 
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, _compute, question, self._random)
-        work.add_done_callback(done)
+        future = loop.run_in_executor(self._threads, work, question, self._random)
+        future.add_done_callback(done)
 
     def close(self) -> None:
         """End the threads; what they compute is not waited for."""

@@ -35,13 +35,20 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
-from ikev1.wire.enums import NotifyType
+from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.payloads import Payload
 
 IKE_LIFETIME_MARGIN = 60
 """Seconds that a Phase 1 SA of ours outlives the client's, which is the one to end it."""
 MAX_CHILDREN = 16
 """Child SAs of one client. Two is usual (one draining after a rekey)."""
+METHOD_NAMES = {
+    AuthMethod.PRE_SHARED_KEY: "psk",
+    AuthMethod.RSA_SIGNATURE: "rsa",
+    AuthMethod.ECDSA_256: "ecdsa256",
+    AuthMethod.ECDSA_384: "ecdsa384",
+    AuthMethod.ECDSA_521: "ecdsa521",
+}
 MAX_PHASE1 = 4
 """Phase 1 SAs of one client. Two is usual."""
 
@@ -156,6 +163,7 @@ class Context:
                 path=path,
                 connection=sa.connection,
                 identity=shown,
+                authentication=METHOD_NAMES[sa.choice.method],
                 suite=sa.choice.label,
                 nat=str(sa.nat),
                 lifetime=sa.choice.lifetime,

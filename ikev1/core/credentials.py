@@ -1,16 +1,41 @@
-"""Preshared keys: which of them may belong to the client at an address."""
+"""Preshared keys and certificates: which of them may belong to the client at an address."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from ikev1.wire.enums import AuthMethod
+from ikev1.wire.payloads import Identification
+from ikev1.x509.trust import Trust
 
 MAX_CANDIDATES = 64
 """Keys tried against one message 5. Each costs some 30 microseconds of PRF and one decryption."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ANY = None
+
+
+class Credential(Protocol):
+    """What one entry of the configuration has for the clients it is for."""
+
+    @property
+    def connection(self) -> str:
+        """Its name for logs and status."""
+
+    @property
+    def local(self) -> Network | None:
+        """The gateway's address, None for any."""
+
+    @property
+    def remote(self) -> Network | None:
+        """The client's address as the gateway sees it, None for any."""
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether it is for clients of a certain identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,47 +45,110 @@ class PresharedKey:
     connection: str
     secret: bytes = field(repr=False)
     local: Network | None = ANY
-    """The gateway's address, None for any."""
     remote: Network | None = ANY
-    """The client's address as the gateway sees it, None for any."""
     identity: str | None = None
     """The identity the client must show, None for any."""
     one_client: bool = False
     """Whether it was given to one client alone, so that whoever has it is that client."""
 
-    def fits(self, local: str, remote: str) -> bool:
-        """Whether this key may be used between these addresses."""
-        return (self.local is None or ipaddress.ip_address(local) in self.local) and (
-            self.remote is None or ipaddress.ip_address(remote) in self.remote
-        )
+    @property
+    def is_for_one(self) -> bool:
+        """Whether the key is bound to an identity."""
+        return self.identity is not None
+
+
+class SigningKey(Protocol):
+    """The gateway's private key, wherever it is kept; the host asks it to sign."""
+
+    def sign(self, hash_algorithm: int, proof: bytes) -> bytes:
+        """The signature of HASH_I or HASH_R, as it stands in SIG. May take a while.
+
+        Raises OSError where the key is out of reach.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateCredential:
+    """One certificate of the gateway's, and whom it lets in by theirs."""
+
+    connection: str
+    method: AuthMethod
+    """What both sides sign with: the kind of the gateway's key."""
+    key: SigningKey = field(repr=False)
+    chain: tuple[bytes, ...] = field(repr=False)
+    """In DER: the gateway's certificate, and those that lead to its authority."""
+    bundle: bytes = field(repr=False)
+    """The same in PKCS #7."""
+    issuers: frozenset[bytes]
+    """The names, in DER, of all authorities of the chain, the last one's too."""
+    subject: Identification
+    """The gateway's name as a DN."""
+    fqdn: Identification | None
+    """The gateway's name in DNS, where it is certified."""
+    identity: Identification | None
+    """The identity to show whatever the client is, if the operator has chosen one."""
+    trust: Trust
+    authorities: tuple[bytes, ...]
+    """The names, in DER, of the authorities of clients, which they are asked for."""
+    local: Network | None = ANY
+    remote: Network | None = ANY
 
     @property
-    def closeness(self) -> tuple[int, int, bool]:
-        """How exactly the client is named: a pair of hosts before a network before %any.
+    def is_for_one(self) -> bool:
+        """Whether it is for certain clients."""
+        return self.trust.client is not None
 
-        Of two for the same addresses the one for a certain identity.
-        """
-        remote = -1 if self.remote is None else self.remote.prefixlen
-        local = -1 if self.local is None else self.local.prefixlen
-        return remote, local, self.identity is not None
+
+C = TypeVar("C", bound=Credential)
+
+
+def _fits(credential: Credential, local: str, remote: str) -> bool:
+    return (credential.local is None or ipaddress.ip_address(local) in credential.local) and (
+        credential.remote is None or ipaddress.ip_address(remote) in credential.remote
+    )
+
+
+def _closeness(credential: Credential) -> tuple[int, int, bool]:
+    """How exactly the client is named: a pair of hosts before a network before %any.
+
+    Of two for the same addresses the one for a certain identity.
+    """
+    remote = -1 if credential.remote is None else credential.remote.prefixlen
+    local = -1 if credential.local is None else credential.local.prefixlen
+    return remote, local, credential.is_for_one
 
 
 class Credentials:
-    """The gateway's preshared keys, closest first.
+    """The gateway's preshared keys and certificates, closest first.
 
-    In Main Mode the key is needed before the identity is known (RFC 2409 section 5.4), so several
+    In Main Mode they are needed before the identity is known (RFC 2409 section 5.4), so several
     may be possible; message 5 shows which of them it is.
     """
 
-    def __init__(self, keys: Iterable[PresharedKey]) -> None:
-        self._keys = tuple(sorted(keys, key=lambda key: key.closeness, reverse=True))
+    def __init__(
+        self, keys: Iterable[PresharedKey], certificates: Iterable[CertificateCredential] = ()
+    ) -> None:
+        self._keys = _sorted(keys)
+        self._certificates = _sorted(certificates)
         self._secrets = frozenset(key.secret for key in self._keys)
 
     def has(self, key: PresharedKey) -> bool:
         """Whether this key is still among them, whoever it is for now."""
         return key.secret in self._secrets
 
-    def candidates(self, local: str, remote: str) -> tuple[PresharedKey, ...]:
+    def keys(self, local: str, remote: str) -> tuple[PresharedKey, ...]:
         """The keys that may be the client's, closest first, `MAX_CANDIDATES` at most."""
-        fitting = (key for key in self._keys if key.fits(local, remote))
-        return tuple(key for key, _ in zip(fitting, range(MAX_CANDIDATES), strict=False))
+        return _fitting(self._keys, local, remote)
+
+    def certificates(self, local: str, remote: str) -> tuple[CertificateCredential, ...]:
+        """The certificates that may be for the client, closest first, as many at most."""
+        return _fitting(self._certificates, local, remote)
+
+
+def _sorted(credentials: Iterable[C]) -> tuple[C, ...]:
+    return tuple(sorted(credentials, key=_closeness, reverse=True))
+
+
+def _fitting(credentials: Iterable[C], local: str, remote: str) -> tuple[C, ...]:
+    fitting = (one for one in credentials if _fits(one, local, remote))
+    return tuple(one for one, _ in zip(fitting, range(MAX_CANDIDATES), strict=False))

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ikev1.core.credentials import SigningKey
 from ikev1.wire.enums import NotifyType
+from ikev1.x509.certificate import Certificate
+from ikev1.x509.claim import Claim
+from ikev1.x509.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,40 @@ class ComputeDh:
 
 
 @dataclass(frozen=True, slots=True)
+class ProveClaim:
+    """Find the first of `trusts` under which the claim holds (`ikev1.x509.claim.prove`).
+
+    The result is `Proven` or `CertificateError`.
+    """
+
+    ticket: int
+    claim: Claim
+    trusts: tuple[Trust, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRevocation:
+    """Find out whether a certificate of a chain that has been verified is revoked.
+
+    The result is a `RevocationCheck`, or `CertificateError` where the client is not let in.
+    """
+
+    ticket: int
+    chain: tuple[Certificate, ...]
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Sign HASH_I or HASH_R with the gateway's key; the result is `Signed` or `SignFailed`."""
+
+    ticket: int
+    key: SigningKey = field(repr=False)
+    hash: int
+    proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class InstallInbound:
     """Put the inbound SA into the kernel; the result is `Installed` or `InstallFailed`."""
 
@@ -109,6 +147,27 @@ class Installed:
 @dataclass(frozen=True, slots=True)
 class InstallFailed:
     """The kernel refused; nothing of this request is left in it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationCheck:
+    """Nothing is revoked, as far as could be found out; `unknown` says what could not."""
+
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The signature, as it stands in SIG."""
+
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignFailed:
+    """The gateway's key is out of reach."""
 
     reason: str
 
@@ -150,6 +209,8 @@ class IkeSaUp:
     path: Path
     connection: str
     identity: str
+    authentication: str
+    """How the client has proved who it is: "psk", "rsa", "ecdsa256"..."""
     suite: str
     nat: str
     """Who is behind a NAT: "none", "client", "server" or "both"."""
@@ -222,6 +283,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the operator should know of a client that is let in all the same."""
+
+    client: str
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A datagram was ignored; `reason` is a counter's name."""
 
@@ -231,6 +301,9 @@ class Dropped:
 
 Effect = (
     ComputeDh
+    | ProveClaim
+    | CheckRevocation
+    | Sign
     | InstallInbound
     | InstallOutbound
     | CountReceived
@@ -244,5 +317,6 @@ Effect = (
     | ClientDown
     | SessionsLost
     | Refused
+    | Noted
     | Dropped
 )

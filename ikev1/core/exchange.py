@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ikev1.core.credentials import Credentials
-from ikev1.core.effects import ComputeDh, InstallInbound, InstallOutbound, Path
+from ikev1.core.effects import (
+    CheckRevocation,
+    ComputeDh,
+    InstallInbound,
+    InstallOutbound,
+    Path,
+    ProveClaim,
+    Sign,
+)
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.replacement import SameIdentity
 from ikev1.wire.header import Header
@@ -46,7 +54,7 @@ class Await:
     insist: bool = False
 
 
-Question = ComputeDh | InstallInbound | InstallOutbound
+Question = ComputeDh | ProveClaim | CheckRevocation | Sign | InstallInbound | InstallOutbound
 Script = Generator[Await | Question, Any, bytes | None]
 
 

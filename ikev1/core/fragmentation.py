@@ -88,14 +88,15 @@ def is_announced(vendor_ids: Sequence[bytes]) -> bool:
     )
 
 
-def is_welcome(vendor_ids: Sequence[bytes]) -> bool:
+def is_welcome(vendor_ids: Sequence[bytes], *, certificates: bool = False) -> bool:
     """Whether to send a client fragments.
 
-    Not to Windows: versions 7 and 8 take them only where they expect certificates (found out by
-    charon's authors), and no answer to a preshared key is that large in the groups they offer.
+    Not to Windows, without `certificates`: versions 7 and 8 take them only where they expect
+    certificates (found out by charon's authors), and no answer to a preshared key is that large in
+    the groups they offer.
     """
     windows = any(vendor_id.startswith(MS_ISAKMPOAKLEY) for vendor_id in vendor_ids)
-    return is_announced(vendor_ids) and not windows
+    return is_announced(vendor_ids) and (certificates or not windows)
 
 
 def split(message: bytes) -> list[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 from ikev1.core.natt import packed
 from ikev1.wire.enums import IdType
 from ikev1.wire.payloads import ADDRESS_SIZES, Identification
+from ikev1.x509 import names
+from ikev1.x509.errors import CertificateError
 
 MAX_SHOWN = 120
 """Characters of an identity in logs and status; the peer chooses its length."""
@@ -18,8 +21,13 @@ def show(identity: Identification) -> str:
 
 
 def _text(identity: Identification) -> str:
-    """An address, "@fqdn", "user@fqdn", "keyid:text", or type and hex: each says what it is."""
+    """An address, "@fqdn", "user@fqdn", "keyid:text", a DN, or type and hex: it says what it is."""
     data = identity.data
+    if identity.id_type == IdType.DER_ASN1_DN:
+        with contextlib.suppress(CertificateError):
+            if shown := names.show(names.parse(data)):
+                return shown
+        return f"{identity.id_type}:{data.hex()}"
     size = ADDRESS_SIZES.get(identity.id_type)
     if size is not None:
         if identity.id_type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):

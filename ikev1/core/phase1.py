@@ -19,6 +19,7 @@ from ikev1.core.keepalive import Keepalives
 from ikev1.core.liveness import Liveness
 from ikev1.core.script_runner import Datagram, ScriptRunner, digest
 from ikev1.core.timers import Timers
+from ikev1.crypto.signatures import SIGNATURE_METHODS
 from ikev1.wire.enums import ExchangeType, Flag, NotifyType, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header
 from ikev1.wire.message import build_message, parse_payloads
@@ -95,12 +96,21 @@ class Phase1:
             self._context.drop(path, "unknown-cookie")
             return
         exchange = sa.main_mode
+        encrypted = bool(header.flags & Flag.ENCRYPTION)
+        if (
+            not encrypted
+            and sa.choice is not None
+            and sa.choice.method in SIGNATURE_METHODS
+            and (path.remote, path.remote_port) != sa.origin[1:]
+        ):
+            # Message 4 is larger than 3 then: it goes nowhere but where message 2 was received.
+            self._context.drop(path, "moved-too-soon")
+            return
         if self._runner.repeat(sa, exchange, digest(datagram), path):
             return
         if exchange.awaits is None:
             self._context.drop(path, "unexpected-main-mode")
             return
-        encrypted = bool(header.flags & Flag.ENCRYPTION)
         if encrypted != exchange.awaits.encrypted:
             self._context.drop(path, "encrypted-too-soon" if encrypted else "not-encrypted")
             return

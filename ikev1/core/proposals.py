@@ -135,6 +135,7 @@ class IkeChoice:
     key_bits: int
     hash: HashAlgorithm
     group: int
+    method: AuthMethod
     lifetime: int
     """Seconds."""
     label: str
@@ -272,8 +273,18 @@ def _match_ike(
         key_bits=bits or TRIPLE_DES_BITS,
         hash=hash_algorithm,
         group=group,
+        method=method,
         lifetime=_enforced(lifetimes.get(LifeType.SECONDS), policy.max_lifetime),
         label=label,
+    )
+
+
+def offered_methods(sa: SaPayload) -> frozenset[AuthMethod]:
+    """The authentication methods of a Phase 1 SA payload."""
+    return frozenset(
+        AuthMethod(_number(_attributes(transform), IkeAttribute.AUTH_METHOD))
+        for proposal in sa.proposals
+        for transform in proposal.transforms
     )
 
 

@@ -36,6 +36,8 @@ class Implementation:
     """Android's racoon truncates HMAC-SHA2-256 to 96 bits where RFC 4868 says 128."""
     initial_contact: bool = False
     """Windows says by a vendor ID in message 1 that it has no Phase 1 SA with us."""
+    shows_dn: bool = False
+    """Windows shows the subject of its certificate, and is shown that of ours."""
     dpd: bool = False
     """Dead peer detection may be used (RFC 3706 section 5.1)."""
 
@@ -55,6 +57,7 @@ def recognise(vendor_ids: Sequence[bytes]) -> Implementation:
             return Implementation(
                 _WINDOWS.get(version, f"Windows (version {version})"),
                 initial_contact=MS_INITIAL_CONTACT in known,
+                shows_dn=True,
                 dpd=dpd,
             )
         if vendor_id.startswith(LIBRESWAN_PREFIX):

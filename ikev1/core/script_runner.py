@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from ikev1.core.context import Context
-from ikev1.core.effects import ComputeDh, InstallInbound, InstallOutbound, Path
+from ikev1.core.effects import Path
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Exchange
 from ikev1.core.ike_sa import IkeSa
@@ -46,13 +46,14 @@ class ScriptRunner:
     def __init__(self, context: Context, timers: Timers) -> None:
         self._context = context
         self._timers = timers
-        self._tickets: dict[int, tuple[Owner, IkeSa, Exchange]] = {}
+        self._tickets: dict[int, tuple[Owner, IkeSa, Exchange, Datagram | None]] = {}
 
     def complete(self, ticket: int, result: object) -> None:
         """The host's answer to a question; ignored if its exchange has gone meanwhile."""
         waiting = self._tickets.pop(ticket, None)
         if waiting is not None and waiting[2].ticket == ticket:
-            self.resume(*waiting, result)
+            owner, sa, exchange, question = waiting
+            self.resume(owner, sa, exchange, result, question)
 
     def resume(
         self,
@@ -62,7 +63,7 @@ class ScriptRunner:
         value: object,
         question: Datagram | None = None,
     ) -> None:
-        """Run a script to its next wait; `question` is what it is to answer, if in clear."""
+        """Run a script to its next wait; `question` is what it is to answer in Phase 1."""
         exchange.awaits = None
         exchange.ticket = None
         try:
@@ -84,7 +85,9 @@ class ScriptRunner:
                 if step.insist:
                     self._insist_later(sa, exchange)
             else:
-                self._ask(owner, sa, exchange, step)
+                exchange.ticket = step.ticket
+                self._tickets[step.ticket] = (owner, sa, exchange, question)
+                self._context.emit(step)
 
     def repeat(self, sa: IkeSa, exchange: Exchange, request: bytes, path: Path) -> bool:
         """Answer a repeated request with the reply it had; whether it was one."""
@@ -99,17 +102,6 @@ class ScriptRunner:
         else:
             self._context.drop(path, "repeated-request")
         return True
-
-    def _ask(
-        self,
-        owner: Owner,
-        sa: IkeSa,
-        exchange: Exchange,
-        question: ComputeDh | InstallInbound | InstallOutbound,
-    ) -> None:
-        exchange.ticket = question.ticket
-        self._tickets[question.ticket] = (owner, sa, exchange)
-        self._context.emit(question)
 
     def _reply(self, sa: IkeSa, exchange: Exchange, reply: bytes) -> None:
         exchange.reply = reply

@@ -139,6 +139,11 @@ def build_payloads(payloads: Sequence[Payload | Item]) -> tuple[int, bytes]:
     return int(following), b"".join(parts)
 
 
+def build_body(payload: Payload) -> bytes:
+    """One payload without its generic header: the IDii_b, IDir_b of RFC 2409."""
+    return LAYOUTS[payload.type].encode(payload)
+
+
 def build_message(
     cookies: bytes,
     exchange_type: ExchangeType,

@@ -16,11 +16,13 @@ from ikev1.core.effects import (
 from ikev1.wire.enums import (
     Doi,
     EncryptionAlgorithm,
+    ExchangeType,
     Group,
     HashAlgorithm,
     NotifyType,
     ProtocolId,
 )
+from ikev1.wire.header import parse_header
 from ikev1.wire.payloads import Delete, KeyExchange, Nonce
 from interop.clients.ike import IPHONE
 from interop.initiator.checks import Cause
@@ -110,7 +112,8 @@ def test_dh_that_fails() -> None:
         (first,) = client.note(client.initiator.start(0.0))
         client.take(client.give(first)[0], floated=False)
         session = client.initiator._session
-        assert client.give_bytes(session.clear([KeyExchange(public), Nonce(bytes(16))])) == []
+        (told,) = client.give_bytes(session.clear([KeyExchange(public), Nonce(bytes(16))]))
+        assert parse_header(told).exchange_type == ExchangeType.INFORMATIONAL
         (refusal,) = host.refusals()
         assert refusal.notify == NotifyType.INVALID_KEY_INFORMATION
         assert refusal.client == client.initiator.cookies[:4].hex()

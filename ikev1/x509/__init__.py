@@ -1,0 +1,1 @@
+"""Certificates: names, identities, chains, revocation. No I/O: the time is an argument."""
