@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 PROTOCOL_VERSION = 1
 DEFAULT_SOCKET = "/run/ikev1d/control"
+DEFAULT_CONFIG = "/etc/ikev1d.toml"
 
 MAX_REQUEST = 4096
 """Bytes of a request line with its newline. The longest real one, `down` for a user, has 100."""
@@ -85,7 +86,9 @@ class ClientStatus:
     inner_address: str = ""
     interface: str = ""
     data_path: str = ""
-    """Who moves its packets: "kernel"."""
+    """Who moves its packets: "kernel", or "user" where that will not do."""
+    data_path_cause: str = ""
+    """Why it is not the kernel."""
     age: int = 0
     """Seconds since its first Phase 1 was established."""
     bytes_in: int = 0
@@ -125,6 +128,31 @@ class GatewayStatus:
     """Path of the configuration in force."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Refused exchanges and dropped datagrams by cause, since the start."""
+
+
+class Level(StrEnum):
+    """How bad a finding is: what works, what is worth knowing, what may fail, what does fail."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that `verify` has looked at."""
+
+    check: str
+    """Its lasting name, "subject.detail"."""
+    level: str
+    """One of `Level`, or of a newer daemon."""
+    what: str
+    """What is so."""
+    why: str = ""
+    """Why it matters."""
+    remedy: str = ""
+    """The command, package or line of configuration that changes it."""
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -167,7 +195,21 @@ class DownRequest:
             raise ControlError(f"down selects by {MAX_SELECTOR} characters at most")
 
 
-Request = PingRequest | StatusRequest | DownRequest
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """Look at the machine and at the gateway, and say what is wrong."""
+
+    KIND: ClassVar[str] = "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsRequest:
+    """Count everything, for a monitoring system."""
+
+    KIND: ClassVar[str] = "metrics"
+
+
+Request = PingRequest | StatusRequest | DownRequest | VerifyRequest | MetricsRequest
 
 
 # --- responses ---------------------------------------------------------------------------------
@@ -204,6 +246,27 @@ class DownResponse:
     clients: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyResponse:
+    """What was looked at, subject by subject."""
+
+    KIND: ClassVar[str] = "verify"
+
+    running: bool
+    """Whether the daemon answers; without it the machine alone has been looked at."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsResponse:
+    """The gateway's counters."""
+
+    KIND: ClassVar[str] = "metrics"
+
+    text: str
+    """In Prometheus' text format."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
     """The request was not carried out."""
@@ -223,9 +286,12 @@ class ErrorCode(StrEnum):
     UNKNOWN_REQUEST = "unknown-request"
     NOT_PERMITTED = "not-permitted"
     BUSY = "busy"
+    FAILED = "failed"
 
 
-Response = PingResponse | StatusResponse | DownResponse | ErrorResponse
+Response = (
+    PingResponse | StatusResponse | DownResponse | VerifyResponse | MetricsResponse | ErrorResponse
+)
 
 
 class UnknownRequestError(ControlError):
@@ -235,10 +301,19 @@ class UnknownRequestError(ControlError):
 # --- lines -------------------------------------------------------------------------------------
 
 _REQUESTS: dict[str, type[Request]] = {
-    kind.KIND: kind for kind in (PingRequest, StatusRequest, DownRequest)
+    kind.KIND: kind
+    for kind in (PingRequest, StatusRequest, DownRequest, VerifyRequest, MetricsRequest)
 }
 _RESPONSES: dict[str, type[Response]] = {
-    kind.KIND: kind for kind in (PingResponse, StatusResponse, DownResponse, ErrorResponse)
+    kind.KIND: kind
+    for kind in (
+        PingResponse,
+        StatusResponse,
+        DownResponse,
+        VerifyResponse,
+        MetricsResponse,
+        ErrorResponse,
+    )
 }
 
 
@@ -344,6 +419,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "Mapping[str, int]": _counters,
     "GatewayStatus": lambda value: _typed(GatewayStatus, value),
     "tuple[ClientStatus, ...]": lambda value: _list(value, lambda item: _typed(ClientStatus, item)),
+    "tuple[Finding, ...]": lambda value: _list(value, lambda item: _typed(Finding, item)),
 }
 """How a JSON value becomes a field, by the field's annotation; each raises TypeError."""
 

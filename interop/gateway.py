@@ -3,6 +3,7 @@
 import contextlib
 import json
 import select
+import shlex
 import signal
 import socket
 import sys
@@ -115,6 +116,14 @@ class Ikev1d:
         """Return the clients of `status`."""
         found: list[dict[str, Any]] = self.status()["clients"]
         return found
+
+    def verify(self) -> dict[str, dict[str, Any]]:
+        """Return the findings of ``ikectl verify --json`` that are not well, by their check."""
+        command = (sys.executable, "-m", "cli.ikectl", "--socket", CONTROL)
+        arguments = shlex.join([*command, "verify", "--json", "--config", CONFIGURATION])
+        # 1 and 2 stand for what is found; anything else is an error.
+        found = json.loads(self.host.run("sh", "-c", f"{arguments}; test $? -le 2"))["findings"]
+        return {finding["check"]: finding for finding in found if finding["level"] != "ok"}
 
     def log(self) -> str:
         """Return what it has logged since its last start."""

@@ -86,6 +86,19 @@ class AddressPool:
         if self._is_dynamic(address):
             self._free[address] = None
 
+    @property
+    def size(self) -> int:
+        """How many addresses there are for everybody."""
+        return sum(
+            int(end) - int(start) + 1 - sum(start <= taken <= end for taken in self._reserved)
+            for start, end in self._ranges
+        )
+
+    @property
+    def leased(self) -> int:
+        """How many of these are in use."""
+        return sum(map(self._is_dynamic, self._leases.values()))
+
     def leases(self) -> dict[int, IPv4Address]:
         """The addresses in use by key."""
         return dict(self._leases)

@@ -1,7 +1,7 @@
 """The operator's tool: asks a running ikev1d over its control socket, and keeps certificates.
 
 Exit status: 0 done; 1 the daemon refused, or nothing matched; 2 wrong usage; 3 the daemon is not
-running; 4 not permitted.
+running; 4 not permitted. `verify` has its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from cli.control import (
+    DEFAULT_CONFIG,
     DEFAULT_SOCKET,
     ControlError,
     DownRequest,
@@ -25,10 +26,12 @@ from cli.control import (
     Response,
     StatusRequest,
     StatusResponse,
+    VerifyRequest,
+    VerifyResponse,
     build_response,
     printable,
 )
-from cli.ikectl import render
+from cli.ikectl import render, verify
 from cli.ikectl.client import ExchangeFailedError, NotPermittedError, NotRunningError, ask
 from cli.ikectl.errors import CommandError
 from cli.ikectl.pki.arguments import add_parser as add_pki
@@ -48,13 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "pki":
         return _on_files(options)
+    verifying = options.command == "verify"
     try:
         request = _request(options)
     except ControlError as error:
         _complain(str(error))
         return USAGE
     try:
-        response = ask(options.socket, request)
+        response = verify.find(options) if verifying else ask(options.socket, request)
+    except CommandError as error:
+        _complain(str(error))
+        return verify.UNKNOWN
     except NotRunningError:
         _complain(
             f"nobody answers on {options.socket}: ikev1d is not running, or has another socket\n"
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOT_PERMITTED
     except ExchangeFailedError as error:
         _complain(f"{options.socket}: {error}")
-        return REFUSED
+        return verify.UNKNOWN if verifying else REFUSED
     try:
         status = _show(response, options)
         sys.stdout.flush()
@@ -117,6 +124,21 @@ def _parser() -> argparse.ArgumentParser:
     who.add_argument("--peer", metavar="ADDRESS[:PORT]", help="all clients behind an address")
     who.add_argument("--all", action="store_true", help="everybody")
 
+    doctor = commands.add_parser(
+        "verify",
+        help="what is wrong with the machine and the gateway, and what to do",
+        description="Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 it could not be "
+        "found out, 4 not permitted.",
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("-v", "--verbose", action="store_true", help="what is well, too")
+    doctor.add_argument(
+        "--config",
+        metavar="FILE",
+        default=DEFAULT_CONFIG,
+        help="for when the daemon does not run; default: %(default)s",
+    )
+
     commands.add_parser("version", help="of the running daemon")
     add_pki(commands)
     return parser
@@ -127,6 +149,8 @@ def _request(options: argparse.Namespace) -> Request:
         return StatusRequest()
     if options.command == "version":
         return PingRequest()
+    if options.command == "verify":
+        return VerifyRequest()
     return DownRequest(
         client=options.client or "",
         user=options.user or "",
@@ -148,6 +172,12 @@ def _show(response: Response, options: argparse.Namespace) -> int:
             return _show_down(response)
         case StatusResponse():
             return _show_status(response, options)
+        case VerifyResponse():
+            print(verify.show(response, options, _width()))
+            return verify.exit_status(response.findings)
+        case _:
+            _complain("the daemon answers something else")
+            return REFUSED
 
 
 def _show_down(response: DownResponse) -> int:

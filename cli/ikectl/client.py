@@ -30,13 +30,13 @@ class ExchangeFailedError(Exception):
     """The daemon was reached, but the answer did not come or cannot be read."""
 
 
-def ask(path: str, request: Request) -> Response:
-    """Return the daemon's answer.
+def ask(path: str, request: Request, limit: float = TIMEOUT) -> Response:
+    """Return the daemon's answer, which may take `limit` seconds.
 
     Raises NotRunningError, NotPermittedError or ExchangeFailedError.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT)
+        connection.settimeout(limit)
         _connect(connection, path)
         try:
             # A daemon that refuses us does so without reading, and may have closed by now.
@@ -44,7 +44,7 @@ def ask(path: str, request: Request) -> Response:
                 connection.sendall(build_request(request))
             return parse_response(_line(connection))
         except TimeoutError:
-            raise ExchangeFailedError(f"no answer for {TIMEOUT:.0f} seconds") from None
+            raise ExchangeFailedError(f"no answer for {limit:.0f} seconds") from None
         except OSError as error:
             raise ExchangeFailedError(f"the connection broke: {error.strerror}") from None
         except ControlError as error:

@@ -7,12 +7,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+from cli.control import DEFAULT_CONFIG
 from cli.ikev1d.config import ConfigError, load
 from cli.ikev1d.control import ControlSocketError
 from cli.ikev1d.logs import configure
 from cli.ikev1d.service import StartError, serve
+from cli.ikev1d.verify.program import verify
 
-DEFAULT_CONFIG = Path("/etc/ikev1d.toml")
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd need not try again."""
 
@@ -20,11 +21,19 @@ EXIT_CONFIG = 78
 def main() -> int:
     """Check the configuration and serve until SIGTERM or SIGINT; returns the exit status."""
     parser = argparse.ArgumentParser(prog="ikev1d", description="L2TP/IPsec gateway")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file")
+    parser.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), help="TOML file")
     parser.add_argument(
         "--check", action="store_true", help="check the configuration and do nothing else"
     )
+    parser.add_argument(
+        "--verify", action="store_true", help="look at the machine, for `ikectl verify`"
+    )
+    parser.add_argument("--ledger", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.verify:
+        source = sys.stdin.buffer if arguments.ledger else None
+        verify(arguments.config, source, sys.stdout.buffer)
+        return 0
     try:
         config = load(arguments.config)
     except ConfigError as error:

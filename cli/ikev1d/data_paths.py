@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
 from cli.ikev1d.logs import ClientLog
@@ -40,6 +40,24 @@ class _Session:
     tunnel_id: int
     path: KernelDataPath | TunDataPath
     link: LinkSettings | None = None
+    cause: str = ""
+    """Why its path is in user space."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPath:
+    """What a session has in the kernel."""
+
+    session_id: int
+    tunnel_id: int
+    mark: int
+    in_kernel: bool
+    """Whether its data path is the kernel's own L2TP and PPP."""
+    cause: str
+    """Why it is not."""
+    interface: str
+    """"" before it has one."""
+    link: LinkSettings | None
 
 
 class DataPaths:
@@ -91,19 +109,34 @@ class DataPaths:
             await session.path.close()
         self._kernel.close()
 
-    # --- for status ------------------------------------------------------------------------------
+    # --- for status and verify -------------------------------------------------------------------
 
-    def interface(self, session_id: int) -> str:
-        """The network interface of a session, "" before it has one."""
-        session = self._open.get(session_id)
-        return (session.path.interface or "") if session else ""
+    @property
+    def unavailable(self) -> str:
+        """Why the kernel can carry no session at all; "" if it can, for all that is known."""
+        return self._unavailable
 
-    def kind(self, session_id: int) -> str:
-        """Where a session's data path is, "kernel" or "user"; "" before it has one."""
+    def of_session(self, session_id: int) -> OpenPath | None:
+        """The data path of a session; None before it has one."""
         session = self._open.get(session_id)
         if session is None:
-            return ""
-        return "user" if isinstance(session.path, TunDataPath) else "kernel"
+            return None
+        return OpenPath(
+            session_id=session_id,
+            tunnel_id=session.tunnel_id,
+            mark=session.mark,
+            in_kernel=not isinstance(session.path, TunDataPath),
+            cause=session.cause,
+            interface=session.path.interface or "",
+            link=session.link,
+        )
+
+    def holdings(self) -> Iterator[OpenPath]:
+        """Every data path. Sessions that come or go meanwhile may be in it or not."""
+        for session_id in tuple(self._open):
+            path = self.of_session(session_id)
+            if path is not None:
+                yield path
 
     # --- what the engine asks --------------------------------------------------------------------
 
@@ -178,22 +211,26 @@ class DataPaths:
         peer = effect.peer
         flow = Flow(peer.local, peer.address, peer.port)
         try:
-            path = await self._choose(effect, flow)
+            path, cause = await self._choose(effect, flow)
         except DataPathError as error:
             self._log.of(self._client_id(peer.mark)).error("no data path", cause=error)
             result: DataPathOpened | DataPathFailed = DataPathFailed(str(error))
         else:
-            self._open[effect.session_id] = _Session(peer.mark, flow, effect.tunnel_id, path)
+            self._open[effect.session_id] = _Session(
+                peer.mark, flow, effect.tunnel_id, path, cause=cause
+            )
             result = DataPathOpened(in_user_space=isinstance(path, TunDataPath))
         self._carry_out(self._engine.complete(effect.ticket, result, self._loop.time()))
 
-    async def _choose(self, effect: OpenDataPath, flow: Flow) -> KernelDataPath | TunDataPath:
-        """Open the path in the kernel where it is there and safe, else in user space."""
+    async def _choose(
+        self, effect: OpenDataPath, flow: Flow
+    ) -> tuple[KernelDataPath | TunDataPath, str]:
+        """Open the path in the kernel where it is there and safe, else in user space, and why."""
         mark = effect.peer.mark
         cause = self._unavailable or SHARED
         if not self._unavailable and not self._flows.is_shared(mark, flow):
             try:
-                return await self._open_in_kernel(effect)
+                return await self._open_in_kernel(effect), ""
             except SharedFlowError as error:
                 cause = str(error)
             except DataPathError as error:
@@ -203,7 +240,7 @@ class DataPaths:
                 self._log.warning("every session is carried in user space", cause=error)
         path = self._open_in_user_space(effect.session_id)
         self._log.of(self._client_id(mark)).info("data path in user space", cause=cause)
-        return path
+        return path, cause
 
     async def _open_in_kernel(self, effect: OpenDataPath) -> KernelDataPath:
         peer, session_id = effect.peer, effect.session_id
@@ -288,7 +325,7 @@ class DataPaths:
             log.error("the data path stays in the kernel", cause=error)
             await path.close()
             return
-        session.path = path
+        session.path, session.cause = path, cause
         self._engine.moved_to_user_space(session_id)
         await old.close()
         if link is not None and link.proxy_arp is not None:

@@ -45,6 +45,14 @@ class Traffic:
         return Traffic(self.received - other.received, self.sent - other.sent)
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """SAs and policies that belong together."""
+
+    sas: tuple[Sa, ...]
+    policies: tuple[Policy, ...]
+
+
 @dataclass(slots=True)
 class _Client:
     """What the kernel has of one client."""
@@ -157,6 +165,16 @@ class KernelSas:
             for inbound_spi, sa in table.items()
             if _key(sa) not in there
         ]
+
+    def holdings(self) -> Iterator[Holding]:
+        """All that should be in the kernel: what blocks L2TP in clear, then client by client.
+
+        Clients that come or go meanwhile may be in it or not.
+        """
+        yield Holding((), _blocks())
+        for client in tuple(self._clients.values()):
+            sas = (*client.inbound.values(), *client.outbound.values())
+            yield Holding(sas, tuple(client.policies.values()))
 
     async def traffic(self) -> dict[int, Traffic]:
         """Octets by client mark, over all its SAs."""

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
-import time
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 
-from cli.control import (
-    ClientStatus,
-    DownRequest,
-    DownResponse,
-    GatewayStatus,
-    PingRequest,
-    PingResponse,
-    Request,
-    Response,
-    StatusResponse,
-)
+from cli.control import ErrorCode, ErrorResponse, Request, Response
 from cli.ikev1d.addresses import AddressError, local_addresses
+from cli.ikev1d.answers import VERSION, Answers
 from cli.ikev1d.config import Config, ConfigError, load
 from cli.ikev1d.ike import IkeHost
+from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import LINUX, Machine
-from cli.ikev1d.status import client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
-from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
+from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT
 from ikev1.core.effects import ChildSa, ChildUp
 from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.flows import Flow
 from xfrm.errors import KernelError
 from xfrm.events import Event, Expire, NatMapping, Resync
 from xfrm.sockets import through_sa
-
-VERSION = version("ikev1d")
 
 FULL_COLLECTION = 1000
 """Collections of younger objects before one of all, which takes 20 microseconds for each session.
@@ -82,10 +68,9 @@ class Gateway:
     """All layers of one running gateway."""
 
     def __init__(self, config: Config, machine: Machine = LINUX) -> None:
-        self._config = config
+        self._in_force = InForce(config)
         self._machine = machine
         self._log = ClientLog("ikev1d")
-        self._started = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._undo = AsyncExitStack()
         self._sadb = machine.sadb(self._kernel_event)
@@ -101,6 +86,11 @@ class Gateway:
         self._idle: dict[int, asyncio.TimerHandle] = {}
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
+        self._answers: Answers | None = None
+
+    @property
+    def _config(self) -> Config:
+        return self._in_force.config
 
     async def start(self) -> None:
         """Take the control socket, clean up after an earlier run, and begin to serve.
@@ -171,6 +161,9 @@ class Gateway:
         )
         self._undo.push_async_callback(self._lns.close)
         await self._lns.start()
+        self._answers = Answers(
+            self._in_force, self._addresses, self._sas, self._ike, self._lns, self._story
+        )
         sockets.start(self._ike.receive)
         return left
 
@@ -201,19 +194,15 @@ class Gateway:
         except ConfigError as error:
             self._log.error("configuration not reloaded: the old one stays", cause=error)
             return
-        fixed = [
-            name
-            for name in ("gateway", "marks", "l2tp", "ppp")
-            if getattr(config, name) != getattr(self._config, name)
-        ]
-        self._config = config
+        self._in_force.replace(config)
         if self._ike is not None and self._lns is not None:
             self._ike.reconfigure(config, self._unusable)
             self._lns.reconfigure(config)
         self._story.reconfigure(config)
         self._log.info("configuration reloaded", config=config.path)
-        if fixed:
-            self._log.warning("some changes wait for a restart", sections=", ".join(fixed))
+        if self._in_force.waiting:
+            sections = ", ".join(self._in_force.waiting)
+            self._log.warning("some changes wait for a restart", sections=sections)
 
     async def close(self) -> None:
         """Hang up every client and take everything of ours out of the kernel."""
@@ -236,7 +225,7 @@ class Gateway:
             case NatMapping():
                 self._ike.moved(event.spi, event.new_address, event.new_port)
             case Resync():
-                self._log.warning("events of the kernel were lost; comparing with what it has")
+                self._story.events_lost()
                 self._resync = asyncio.create_task(self._compare())
             case _:
                 pass
@@ -315,54 +304,6 @@ class Gateway:
     # --- control socket --------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> Response:
-        uptime = int(time.monotonic() - self._started)
-        match request:
-            case PingRequest():
-                return PingResponse(version=VERSION, pid=os.getpid(), uptime=uptime)
-            case DownRequest():
-                return DownResponse(clients=self._down(request))
-            case _:
-                return await self._status(uptime)
-
-    async def _status(self, uptime: int) -> StatusResponse:
-        ike, lns = self._ike, self._lns
-        clients: tuple[ClientStatus, ...] = ()
-        if ike is not None and lns is not None:
-            clients = tuple(
-                client_statuses(ike.engine, lns, await self._sas.traffic(), self._loop.time())
-            )
-        return StatusResponse(
-            gateway=GatewayStatus(
-                version=VERSION,
-                pid=os.getpid(),
-                uptime=uptime,
-                listen=tuple(
-                    f"{a}:{p}"
-                    for a in self._addresses or (ANY_ADDRESS,)
-                    for p in (IKE_PORT, NAT_T_PORT)
-                ),
-                half_open=ike.engine.half_open if ike else 0,
-                established=len(ike.engine.clients) if ike else 0,
-                config=str(self._config.path),
-                failures=dict(self._story.failures),
-            ),
-            clients=clients,
-        )
-
-    def _down(self, request: DownRequest) -> tuple[str, ...]:
-        """Hang up the clients that the request names."""
-        if self._ike is None or self._lns is None:
-            return ()
-        users = {session.peer.mark: session.user for session in self._lns.engine.sessions()}
-        chosen = [
-            client
-            for client in self._ike.engine.clients
-            if request.everyone
-            or client.id == request.client
-            or (request.user and users.get(client.mark) == request.user)
-            or (request.peer and request.peer in (client.path.remote, str(client.path)))
-        ]
-        for client in chosen:
-            self._lns.hang_up(client.mark, "taken down by the operator")
-            self._ike.close_client(client.id, "taken down by the operator")
-        return tuple(client.id for client in chosen)
+        if self._answers is None:
+            return ErrorResponse(ErrorCode.BUSY, "the gateway is starting")
+        return await self._answers.answer(request)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from itertools import islice
 
 from cli.control import ClientStatus
+from cli.ikev1d.data_paths import OpenPath
 from cli.ikev1d.kernel_sas import Traffic
 from cli.ikev1d.l2tp import LnsHost
 from ikev1.core.clients import Client
@@ -12,27 +15,44 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.responder import Responder
 from l2tp.core.views import SessionView, TunnelView
 
+BATCH = 16
+"""Clients before other work gets its turn: each takes some 20 microseconds."""
 
-def client_statuses(
-    engine: Responder, lns: LnsHost, traffic: Mapping[int, Traffic], now: float
-) -> Iterator[ClientStatus]:
-    """Every client, the oldest first; `traffic` is by mark, `now` on the engines' clock."""
-    tunnels = {tunnel.peer.mark: tunnel for tunnel in lns.engine.tunnels() if tunnel.is_live}
-    sessions = {session.peer.mark: session for session in lns.engine.sessions()}
-    for client in engine.clients:
-        tunnel = tunnels.get(client.mark)
-        session = sessions.get(client.mark)
-        ike_sas = tuple(engine.ike_sas_of(client))
-        yield _status(
-            client,
-            ike_sas[-1] if ike_sas else None,
-            tunnel,
-            session,
-            lns.data_paths.interface(session.session_id) if session else "",
-            lns.data_paths.kind(session.session_id) if session else "",
-            traffic.get(client.mark, Traffic()),
-            now,
-        )
+
+async def client_statuses(
+    engine: Responder, lns: LnsHost, traffic: Mapping[int, Traffic]
+) -> AsyncIterator[list[ClientStatus]]:
+    """Every client in batches, the oldest first; `traffic` is by mark.
+
+    One that goes meanwhile is left out.
+    """
+    now = asyncio.get_running_loop().time()
+    clients = iter(engine.clients)
+    while some := tuple(islice(clients, BATCH)):
+        yield [
+            _joined(client, engine, lns, traffic.get(client.mark, Traffic()), now)
+            for client in some
+            if engine.clients.by_mark(client.mark) is client
+        ]
+        await asyncio.sleep(0)
+
+
+def _joined(
+    client: Client, engine: Responder, lns: LnsHost, traffic: Traffic, now: float
+) -> ClientStatus:
+    tunnels, sessions = lns.engine.of_client(client.mark)
+    tunnel = next((tunnel for tunnel in reversed(tunnels) if tunnel.is_live), None)
+    session = sessions[-1] if sessions else None
+    ike_sas = tuple(engine.ike_sas_of(client))
+    return _status(
+        client,
+        ike_sas[-1] if ike_sas else None,
+        tunnel,
+        session,
+        lns.data_paths.of_session(session.session_id) if session else None,
+        traffic,
+        now,
+    )
 
 
 def _status(
@@ -40,8 +60,7 @@ def _status(
     ike_sa: IkeSa | None,
     tunnel: TunnelView | None,
     session: SessionView | None,
-    interface: str,
-    data_path: str,
+    path: OpenPath | None,
     traffic: Traffic,
     now: float,
 ) -> ClientStatus:
@@ -61,8 +80,9 @@ def _status(
         user=session.user if session else "",
         auth=session.auth_protocol.value if session and session.auth_protocol else "",
         inner_address=str(session.address) if session and session.address else "",
-        interface=interface,
-        data_path=data_path,
+        interface=path.interface if path else "",
+        data_path="" if path is None else "kernel" if path.in_kernel else "user",
+        data_path_cause=path.cause if path else "",
         age=int(now - client.since),
         bytes_in=traffic.received,
         bytes_out=traffic.sent,

@@ -39,6 +39,12 @@ class Story:
         self._log = ClientLog("ikev1d.ike")
         self.failures: Counter[str] = Counter()
         """Refused exchanges and dropped datagrams by cause."""
+        self.lost_events = 0
+
+    def events_lost(self) -> None:
+        """The kernel had to drop events, as we did not read them fast enough."""
+        self.lost_events += 1
+        self._log.warning("events of the kernel were lost; comparing with what it has")
 
     def reconfigure(self, config: Config) -> None:
         """Name the lines of another configuration from now on."""

@@ -28,6 +28,7 @@ from l2tp.core.transport import FULL_CYCLE
 from l2tp.core.tunnel import Tunnel, TunnelState
 from l2tp.core.views import SessionView, TunnelView, view_session, view_tunnel
 from l2tp.errors import ProtocolError
+from l2tp.pool import AddressPool
 from l2tp.ppp.auth import AuthAccepted, AuthRejected
 from l2tp.wire.attributes import Attributes, read_attributes
 from l2tp.wire.enums import AvpType, GeneralError, MessageType, StopResult
@@ -209,6 +210,21 @@ class Lns:
     def sessions(self) -> list[SessionView]:
         """All sessions, those that are coming up too."""
         return [view_session(session) for session in self._shared.sessions.values()]
+
+    def of_client(self, mark: int) -> tuple[list[TunnelView], list[SessionView]]:
+        """The tunnels and sessions of one client, the oldest first."""
+        tunnels = self._clients.get(mark, ())
+        sessions = [session for tunnel in tunnels for session in tunnel.sessions.values()]
+        return [*map(view_tunnel, tunnels)], [*map(view_session, sessions)]
+
+    def session_ids(self) -> frozenset[int]:
+        """The numbers of all sessions."""
+        return frozenset(self._shared.sessions)
+
+    @property
+    def pool(self) -> AddressPool:
+        """The addresses that clients get."""
+        return self._settings.pool
 
     # Inside.
 

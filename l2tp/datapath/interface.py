@@ -28,6 +28,14 @@ class ProxyArp:
     interface_index: int
     address: str
 
+    @property
+    def interface(self) -> str:
+        """The interface's name; "" where it has gone."""
+        try:
+            return socket.if_indextoname(self.interface_index)
+        except OSError:
+            return ""
+
 
 class Interfaces:
     """Sets up the interfaces of PPP units."""
@@ -83,8 +91,8 @@ class Interfaces:
                 "del", ifindex=proxy.interface_index, dst=proxy.address, flags=NTF_PROXY
             )
 
-    async def purge_proxy_arp(self) -> int:
-        """Remove the proxy ARP entries of an earlier run that was killed; say how many."""
+    async def list_proxy_arp(self) -> list[ProxyArp]:
+        """The proxy ARP entries of this gateway, or an earlier run of it."""
         question = ndmsg()
         question.update(family=socket.AF_INET, flags=NTF_PROXY)
         request = NetlinkRequest(
@@ -94,11 +102,15 @@ class Interfaces:
             msg_flags=NLM_F_REQUEST | NLM_F_DUMP,
         )
         await request.send()
-        stale = [
+        return [
             ProxyArp(entry["ifindex"], entry.get_attr("NDA_DST"))
             async for entry in request.response()
             if entry.get_attr("NDA_PROTOCOL") == PROXY_ARP_PROTOCOL
         ]
+
+    async def purge_proxy_arp(self) -> int:
+        """Remove the proxy ARP entries of an earlier run that was killed; say how many."""
+        stale = await self.list_proxy_arp()
         for proxy in stale:
             await self.stop_proxy_arp(proxy)
         return len(stale)

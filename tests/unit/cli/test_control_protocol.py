@@ -15,12 +15,20 @@ from cli.control import (
     DownResponse,
     ErrorCode,
     ErrorResponse,
+    Finding,
     GatewayStatus,
+    Level,
+    MetricsRequest,
+    MetricsResponse,
     PingRequest,
     PingResponse,
+    Request,
+    Response,
     StatusRequest,
     StatusResponse,
     UnknownRequestError,
+    VerifyRequest,
+    VerifyResponse,
     build_request,
     build_response,
     parse_request,
@@ -70,19 +78,29 @@ GATEWAY = GatewayStatus(
     failures={"no-proposal-chosen": 4, "wrong-psk": 1},
 )
 
+FINDING = Finding(
+    check="forwarding.ip_forward",
+    level=Level.FAILURE,
+    what="IP forwarding is off",
+    why="clients reach nothing",
+    remedy="sysctl -w net.ipv4.ip_forward=1",
+)
+
 
 @pytest.mark.parametrize(
     "request_",
     [
         PingRequest(),
         StatusRequest(),
+        VerifyRequest(),
+        MetricsRequest(),
         DownRequest(client="5f0c2a91"),
         DownRequest(user='EXAMPLE\\müller "x"'),
         DownRequest(peer="203.0.113.9:4500"),
         DownRequest(everyone=True),
     ],
 )
-def test_request_survives_the_line(request_: PingRequest | StatusRequest | DownRequest) -> None:
+def test_request_survives_the_line(request_: Request) -> None:
     line = build_request(request_)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
@@ -97,12 +115,13 @@ def test_request_survives_the_line(request_: PingRequest | StatusRequest | DownR
         StatusResponse(gateway=GATEWAY, clients=(CLIENT, CLIENT)),
         DownResponse(clients=()),
         DownResponse(clients=("5f0c2a91", "11223344")),
+        VerifyResponse(running=True, findings=()),
+        VerifyResponse(running=False, findings=(FINDING, FINDING)),
+        MetricsResponse(text="ikev1d_clients 1\n"),
         ErrorResponse(ErrorCode.BUSY, "16 requests"),
     ],
 )
-def test_response_survives_the_line(
-    response: PingResponse | StatusResponse | DownResponse | ErrorResponse,
-) -> None:
+def test_response_survives_the_line(response: Response) -> None:
     line = build_response(response)
     assert line.count(b"\n") == 1
     assert parse_response(line) == response
@@ -128,8 +147,8 @@ def test_fields_of_a_newer_daemon_are_ignored() -> None:
 
 
 def test_unknown_request_is_told_apart() -> None:
-    with pytest.raises(UnknownRequestError, match="verify"):
-        parse_request(b'{"v":1,"request":"verify"}\n')
+    with pytest.raises(UnknownRequestError, match="dance"):
+        parse_request(b'{"v":1,"request":"dance"}\n')
 
 
 def test_unknown_request_name_is_made_safe() -> None:

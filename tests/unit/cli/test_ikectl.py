@@ -19,12 +19,14 @@ from cli.control import (
     DownResponse,
     ErrorCode,
     ErrorResponse,
+    Finding,
     GatewayStatus,
     PingRequest,
     PingResponse,
     Request,
     Response,
     StatusResponse,
+    VerifyResponse,
 )
 from cli.ikectl.__main__ import NOT_PERMITTED, NOT_RUNNING, OK, REFUSED, USAGE, main
 from cli.ikev1d.control import ControlServer
@@ -278,3 +280,82 @@ def test_a_reader_that_has_seen_enough() -> None:
         process.stderr.close()
         status = process.wait()
     assert (status, errors) == (OK, b"")
+
+
+FAILURE = Finding(
+    check="forwarding.ip_forward",
+    level="failure",
+    what="IP forwarding is off",
+    why="clients reach nothing",
+    remedy="sysctl -w net.ipv4.ip_forward=1, " + "and more of this " * 10,
+)
+WARNING = Finding(check="pool.mtu", level="warning", what="too large \x1b[2J", remedy="mtu = 1380")
+NOTE = Finding(check="clock.synchronised", level="note", what="nothing keeps the clock right")
+WELL = Finding(check="kernel.tun", level="ok", what="tun is there")
+
+
+def verified(run: Run, *findings: Finding, options: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    response = VerifyResponse(running=True, findings=findings)
+    with daemon(lambda _: response) as path:
+        return run("--socket", path, "verify", *options)
+
+
+def test_verify_tells_the_worst_first(run: Run) -> None:
+    status, out, _ = verified(run, WELL, NOTE, WARNING, FAILURE)
+    assert status == 2
+    checks = ["forwarding.ip_forward", "pool.mtu", "clock.synchronised"]
+    assert [line.split()[1].strip(":") for line in out.splitlines() if line[0] != " "][:3] == checks
+    assert "why:    clients reach nothing" in out
+    # A command stays on one line, whatever the width.
+    assert any(FAILURE.remedy in line for line in out.splitlines())
+    assert "tun is there" not in out
+    assert "\x1b" not in out
+    assert out.splitlines()[-1] == "1 failures, 1 warnings, 1 notes, 1 checks are well"
+
+
+def test_verify_verbose_tells_what_is_well(run: Run) -> None:
+    assert "tun is there" in verified(run, WELL, options=("-v",))[1]
+
+
+@pytest.mark.parametrize(
+    ("levels", "status"),
+    [
+        ([], 0),
+        (["ok", "note"], 0),
+        (["ok", "warning"], 1),
+        (["of-a-newer-daemon"], 1),
+        (["warning", "failure"], 2),
+    ],
+)
+def test_verify_exits_with_the_worst(levels: list[str], status: int, run: Run) -> None:
+    findings = [Finding(check="a.b", level=level, what="x") for level in levels]
+    assert verified(run, *findings)[0] == status
+
+
+def test_verify_json(run: Run) -> None:
+    status, out, _ = verified(run, WELL, FAILURE, options=("--json",))
+    document = json.loads(out)
+    assert status == 2
+    assert document["running"] is True
+    assert document["findings"][1]["remedy"] == FAILURE.remedy
+    assert set(document["findings"][0]) == {"check", "level", "what", "why", "remedy"}
+
+
+def test_verify_that_failed_is_unknown(run: Run) -> None:
+    with daemon(lambda _: ErrorResponse(ErrorCode.FAILED, "no answer")) as path:
+        assert run("--socket", path, "verify") == (3, "", "ikectl: no answer\n")
+
+
+def test_verify_without_a_daemon_looks_at_the_machine(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "missing.toml"
+    status, out, _ = run(
+        "--socket", str(tmp_path / "nobody"), "verify", "--json", "--config", str(config)
+    )
+    document = json.loads(out)
+    found = {finding["check"]: finding for finding in document["findings"]}
+    assert status == 2
+    assert document["running"] is False
+    assert found["daemon.running"]["level"] == "failure"
+    assert str(config) in found["configuration.file"]["what"]
+    # Whatever this machine is like, it has been looked at.
+    assert any(check.startswith("forwarding.") for check in found)

@@ -1,0 +1,156 @@
+"""Answers the requests of the control socket.
+
+With ten thousand clients an answer takes a second: it is put together in batches, between which
+the event loop serves others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cli.control import (
+    ClientStatus,
+    DownRequest,
+    DownResponse,
+    ErrorCode,
+    ErrorResponse,
+    GatewayStatus,
+    PingRequest,
+    PingResponse,
+    Request,
+    Response,
+    StatusResponse,
+    VerifyRequest,
+    VerifyResponse,
+)
+from cli.ikev1d.ike import IkeHost
+from cli.ikev1d.in_force import InForce
+from cli.ikev1d.kernel_sas import KernelSas
+from cli.ikev1d.l2tp import LnsHost
+from cli.ikev1d.status import client_statuses
+from cli.ikev1d.story import Story
+from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
+from cli.ikev1d.verify.process import VerifyError, look_at_machine
+from cli.ikev1d.verify.running import RunningFacts, check_running
+
+VERSION = version("ikev1d")
+
+
+class Answers:
+    """What the operator asks, answered by the layers of one running gateway."""
+
+    def __init__(
+        self,
+        in_force: InForce,
+        addresses: Sequence[str],
+        sas: KernelSas,
+        ike: IkeHost,
+        lns: LnsHost,
+        story: Story,
+    ) -> None:
+        self._in_force = in_force
+        self._addresses = addresses
+        self._sas = sas
+        self._ike = ike
+        self._lns = lns
+        self._story = story
+        self._loop = asyncio.get_running_loop()
+        self._started = time.monotonic()
+        self._verifying = asyncio.Lock()
+
+    async def answer(self, request: Request) -> Response:
+        """Carry out one request."""
+        match request:
+            case PingRequest():
+                return PingResponse(version=VERSION, pid=os.getpid(), uptime=self._uptime())
+            case DownRequest():
+                return DownResponse(clients=self._down(request))
+            case VerifyRequest():
+                return await self._verify()
+            case _:
+                return await self._status()
+
+    def _uptime(self) -> int:
+        return int(time.monotonic() - self._started)
+
+    # --- status ----------------------------------------------------------------------------------
+
+    async def _status(self) -> StatusResponse:
+        traffic = await self._sas.traffic()
+        clients: list[ClientStatus] = []
+        async for batch in client_statuses(self._ike.engine, self._lns, traffic):
+            clients += batch
+        return StatusResponse(
+            gateway=GatewayStatus(
+                version=VERSION,
+                pid=os.getpid(),
+                uptime=self._uptime(),
+                listen=tuple(
+                    f"{a}:{p}"
+                    for a in self._addresses or (ANY_ADDRESS,)
+                    for p in (IKE_PORT, NAT_T_PORT)
+                ),
+                half_open=self._ike.engine.half_open,
+                established=len(self._ike.engine.clients),
+                config=str(self._in_force.config.path),
+                failures=dict(self._story.failures),
+            ),
+            clients=tuple(clients),
+        )
+
+    # --- down ------------------------------------------------------------------------------------
+
+    def _down(self, request: DownRequest) -> tuple[str, ...]:
+        """Hang up the clients that the request names."""
+        users = {session.peer.mark: session.user for session in self._lns.engine.sessions()}
+        chosen = [
+            client
+            for client in self._ike.engine.clients
+            if request.everyone
+            or client.id == request.client
+            or (request.user and users.get(client.mark) == request.user)
+            or (request.peer and request.peer in (client.path.remote, str(client.path)))
+        ]
+        for client in chosen:
+            self._lns.hang_up(client.mark, "taken down by the operator")
+            self._ike.close_client(client.id, "taken down by the operator")
+        return tuple(client.id for client in chosen)
+
+    # --- verify ----------------------------------------------------------------------------------
+
+    async def _verify(self) -> Response:
+        if self._verifying.locked():
+            return ErrorResponse(ErrorCode.BUSY, "somebody else is verifying already")
+        async with self._verifying:
+            try:
+                found = await look_at_machine(
+                    self._in_force.config.path, self._sas, self._lns.data_paths
+                )
+            except VerifyError as error:
+                return ErrorResponse(ErrorCode.FAILED, str(error))
+        running = check_running(self._running_facts(), self._in_force.config)
+        return VerifyResponse(running=True, findings=(*found, *running))
+
+    def _running_facts(self) -> RunningFacts:
+        clients, data_paths = self._ike.engine.clients, self._lns.data_paths
+        in_user_space: dict[str, str] = {}
+        for path in data_paths.holdings():
+            client = clients.by_mark(path.mark)
+            if client is not None and not path.in_kernel:
+                in_user_space[client.id] = path.cause
+        pool = self._lns.engine.pool
+        return RunningFacts(
+            half_open=self._ike.engine.half_open,
+            addresses=pool.size,
+            leased=pool.leased,
+            stray_leases=len(pool.leases().keys() - self._lns.engine.session_ids()),
+            lost_events=self._story.lost_events,
+            waiting=self._in_force.waiting,
+            changed=self._in_force.changed,
+            no_kernel_path=data_paths.unavailable,
+            in_user_space=in_user_space,
+        )

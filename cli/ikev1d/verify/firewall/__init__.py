@@ -1,0 +1,1 @@
+"""What the packet filter of the machine does to the gateway's packets, where it can be read."""
