@@ -27,7 +27,7 @@ from l2tp.datapath.udp import L2TP_PORT, Address, Datagram
 
 WATCH_INTERVAL = 10.0
 """Seconds between looks at the counters of the data paths."""
-WATCH_BATCH = 64
+WATCH_BATCH = 32
 """Data paths looked at before other work gets its turn: each costs one ioctl."""
 
 SHARED = "another client at the same address may use the same UDP port"

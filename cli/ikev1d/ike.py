@@ -16,6 +16,7 @@ from cli.ikev1d.udp import IkeSockets
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    Alive,
     CheckRevocation,
     ChildSa,
     ChildUp,
@@ -28,6 +29,7 @@ from ikev1.core.effects import (
     MoveChild,
     Path,
     ProveClaim,
+    Received,
     RemoveChild,
     RevocationCheck,
     Send,
@@ -92,9 +94,10 @@ def _connection_settings(connection: Connection) -> ConnectionSettings:
 class IkeHost:
     """The engine and its surroundings.
 
-    `unusable` are ESP algorithms that the kernel lacks. `client_gone` is called with mark, name
-    and cause for each client of which nothing is left, `child_coming` with each child SA before the
-    client can send through it, and `child_up` once it is up.
+    `unusable` are ESP algorithms that the kernel lacks. `client_alive` is called with the mark of a
+    client that has sent an IKE message, `client_gone` with mark, name and cause for each client of
+    which nothing is left, `child_coming` with each child SA before the client can send through it,
+    and `child_up` once it is up.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class IkeHost:
         sas: KernelSas,
         unusable: Collection[str],
         story: Story,
+        client_alive: Callable[[int], None],
         client_gone: Callable[[int, str, str], None],
         child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
@@ -117,6 +121,7 @@ class IkeHost:
         self._sockets = sockets
         self._sas = sas
         self._story = story
+        self._client_alive = client_alive
         self._client_gone = client_gone
         self._child_coming = child_coming
         self._child_up = child_up
@@ -174,6 +179,8 @@ class IkeHost:
                 case MoveChild():
                     self._child_coming(effect.new)
                     self._sas.move(effect.old, effect.new)
+                case Alive():
+                    self._client_alive(effect.mark)
                 case _:
                     self._story.tell(effect)
                     if isinstance(effect, ClientDown | SessionsLost):
@@ -191,7 +198,7 @@ class IkeHost:
             case InstallOutbound():
                 return self._sas.install_outbound(question.child, question.replaces)
             case CountReceived():
-                return self._sas.received(question.mark)
+                return Received(self._sas.received(question.marks))
 
     def _complete(self, ticket: int, result: object) -> None:
         """Give the engine a late answer; one that it no longer waits for is ignored."""

@@ -7,9 +7,10 @@ precedence block L2TP in clear, both ways, for as long as the gateway runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
 from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
@@ -132,14 +133,17 @@ class KernelSas:
             with self._tolerant(new):
                 self._move(client, old, new)
 
-    def received(self, mark: int) -> int:
-        """Octets that have come through a client's SAs."""
-        client = self._clients.get(mark, _Client())
-        total = client.ended.received
-        for sa in client.inbound.values():
-            with suppress(KernelError):  # it expired in the kernel
-                total += self._sadb.get_sa(sa.spi, sa.dst).usage.bytes
-        return total
+    def received(self, marks: Sequence[int]) -> tuple[int, ...]:
+        """Octets that have come through the SAs of each of these clients."""
+        clients = [self._clients.get(mark, _Client()) for mark in marks]
+        usages = iter(
+            self._sadb.usage([sa for client in clients for sa in client.inbound.values()])
+        )
+        return tuple(
+            client.ended.received
+            + sum(usage.bytes for usage in islice(usages, len(client.inbound)))
+            for client in clients
+        )
 
     def inbound_spi_of(self, spi: int, destination: str, mark: int) -> int | None:
         """The inbound SPI of the child that an SA of the kernel belongs to.

@@ -97,8 +97,8 @@ class LnsHost:
 
     `addresses` are the local ones to serve, none for all. By a client's mark `client_id` gives its
     name in the log, `connection` the name of its connection, and `policy` the IPsec policy for the
-    socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and
-    whether the last one to go went because the client does not answer.
+    socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and the
+    cause of the last one's end where that is the client's silence, else "".
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class LnsHost:
         client_id: Callable[[int], str],
         connection: Callable[[int], str],
         policy: Callable[[int], bytes],
-        tunnels_changed: Callable[[int, int, bool], None],
+        tunnels_changed: Callable[[int, int, str], None],
     ) -> None:
         self._config = config
         self._connection = connection
@@ -169,6 +169,10 @@ class LnsHost:
         self.engine.client_moved(mark, flow.peer)
         self.data_paths.announce(mark, flow)
 
+    def client_alive(self, mark: int) -> None:
+        """The client has sent an IKE message."""
+        self.engine.reachable(mark, self._loop.time())
+
     def client_gone(self, mark: int, cause: str) -> None:
         """The client's SAs are gone."""
         self._carry_out(self.engine.client_gone(mark, self._loop.time(), cause))
@@ -189,7 +193,9 @@ class LnsHost:
         """What the client's connection has to say about its tunnels."""
         own = self._config.connection(self._connection(mark))
         return ClientSettings(
-            own.hello_interval, EchoSettings(own.echo_interval, own.echo_failures)
+            hello_interval=own.hello_interval,
+            patience=own.dpd_timeout,
+            echo=EchoSettings(own.echo_interval, own.echo_failures),
         )
 
     def _receive(self, datagram: Datagram) -> None:
@@ -274,11 +280,12 @@ class LnsHost:
                 self.data_paths.announce(event.peer.mark, _flow(event.peer))
                 tunnels = self._tunnels_of.setdefault(event.peer.mark, set())
                 tunnels.add(event.tunnel_id)
-                self._tunnels_changed(event.peer.mark, len(tunnels), False)
+                self._tunnels_changed(event.peer.mark, len(tunnels), "")
             case TunnelDown():
                 log.info("L2TP tunnel down", cause=event.cause)
                 left = _forget(self._tunnels_of, event.peer.mark, event.tunnel_id)
-                self._tunnels_changed(event.peer.mark, left, event.silent)
+                silence = event.cause if event.silent else ""
+                self._tunnels_changed(event.peer.mark, left, silence)
             case TunnelRefused():
                 log.warning("L2TP tunnel refused", host=event.host_name, cause=event.cause)
             case SessionUp():

@@ -145,6 +145,7 @@ class Gateway:
             self._sas,
             self._unusable,
             self._story,
+            self._client_alive,
             self._client_gone,
             self._child_coming,
             self._child_up,
@@ -262,6 +263,10 @@ class Gateway:
         if not event.rekeyed:
             self._watch_idle(event.child.mark)
 
+    def _client_alive(self, mark: int) -> None:
+        if self._lns is not None:
+            self._lns.client_alive(mark)
+
     def _client_gone(self, mark: int, client_id: str, cause: str) -> None:
         self._stop_watching(mark)
         if self._lns is not None:
@@ -269,17 +274,18 @@ class Gateway:
             self._lns.client_gone(mark, cause)
             del self._leaving[mark]
 
-    def _tunnels_changed(self, mark: int, tunnels: int, silent: bool) -> None:
+    def _tunnels_changed(self, mark: int, tunnels: int, silence: str) -> None:
         """A client's number of L2TP tunnels has changed.
 
-        One that is silent in L2TP has no use for its SAs; any other one may dial again in them.
+        One that has fallen silent in L2TP or PPP has no use for its SAs, any other one may dial
+        again in them.
         """
         self._stop_watching(mark)
         if tunnels:
             return
-        if silent:
+        if silence:
             # On the loop's next turn: we are within the L2TP engine's effects.
-            self._loop.call_soon(self._close_client, mark, "the client does not answer in L2TP")
+            self._loop.call_soon(self._close_client, mark, silence)
         else:
             self._watch_idle(mark)
 

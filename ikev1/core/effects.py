@@ -133,10 +133,10 @@ class InstallOutbound:
 
 @dataclass(frozen=True, slots=True)
 class CountReceived:
-    """Count the octets that have come through the inbound SAs of a client; the result is an int."""
+    """Count the octets that have come through the inbound SAs of clients; answered `Received`."""
 
     ticket: int
-    mark: int
+    marks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,13 @@ class SignFailed:
     """The gateway's key is out of reach."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Octets that have come through the inbound SAs of each client, in the question's order."""
+
+    octets: tuple[int, ...]
 
 
 # --- to be carried out ---------------------------------------------------------------------------
@@ -251,6 +258,14 @@ class ChildDown:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """A message has come that nobody but this client can have made."""
+
+    client: str
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClientDown:
     """Nothing of this client is left in the engine: its mark is free."""
 
@@ -314,6 +329,7 @@ Effect = (
     | IkeSaDown
     | ChildUp
     | ChildDown
+    | Alive
     | ClientDown
     | SessionsLost
     | Refused

@@ -1,13 +1,15 @@
 """Dead peer detection (RFC 3706), only where nothing else shows that a client lives.
 
 A client is alive when an authenticated IKE message of it comes, or when its inbound SAs have
-carried something since the last look. After `dpd_delay` seconds without either it is probed with
-R-U-THERE, if it announced dead peer detection, and after `dpd_timeout` it is gone. A client that
-cannot be probed is left to L2TP's own Hello, whose answers come through the SA.
+carried something since the last look: whatever L2TP and PPP hear of it has come through them. After
+`dpd_delay` seconds without either it is probed with R-U-THERE, if it announced dead peer detection,
+and after `dpd_timeout` it is gone. A client that cannot be probed is left to L2TP's own questions,
+whose answers come through the SA.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +17,15 @@ from functools import partial
 from ikev1.core import informational
 from ikev1.core.clients import Client
 from ikev1.core.context import Context
-from ikev1.core.effects import CountReceived
+from ikev1.core.effects import Alive, CountReceived, Received
 from ikev1.core.exchange import ConnectionSettings
 
 PROBE_INTERVAL = 10.0
-"""Seconds between two R-U-THERE of one client: UDP loses some."""
+"""Seconds from the first R-U-THERE to the second, as UDP loses some; doubled up to `dpd_delay`."""
+LOOK_BATCH = 16
+"""Clients whose SAs are looked at together: less than a millisecond of the host's time."""
+LOOK_PAUSE = 0.02
+"""Seconds between two looks where more clients are due, for everything else to have its turn."""
 
 
 @dataclass(slots=True)
@@ -31,6 +37,12 @@ class _Watch:
     """Received through its SAs at the last look."""
     sequence: int = 0
     """Of the last R-U-THERE (RFC 3706 section 5.4: a counter)."""
+    unanswered: int = 0
+    """R-U-THERE since the last sign of life."""
+
+    def alive(self, now: float) -> None:
+        self.seen = now
+        self.unanswered = 0
 
 
 class Liveness:
@@ -40,33 +52,38 @@ class Liveness:
         self._context = context
         self._at = at
         self._watches: dict[str, _Watch] = {}
-        self._looks: dict[int, str] = {}
-        """Client identifiers by ticket of the question for its octets."""
+        self._due: deque[str] = deque()
+        """Clients to be looked at, by identifier."""
+        self._looks: dict[int, tuple[str, ...]] = {}
+        """Client identifiers by ticket of the question for their octets."""
 
     def seen(self, client_id: str) -> None:
         """An authenticated message of the client has come."""
-        watch = self._watches.get(client_id)
         client = self._context.clients.by_id(client_id)
-        if watch is not None:
-            watch.seen = self._context.now
-        elif client is not None and (delay := self._settings(client).dpd_delay):
-            self._watches[client_id] = _Watch(self._context.now)
-            self._check_at(client_id, self._context.now + delay)
-
-    def counted(self, ticket: int, octets: int) -> None:
-        """The host's answer to a look."""
-        client_id = self._looks.pop(ticket, "")
-        watch = self._watches.get(client_id)
-        client = self._context.clients.by_id(client_id)
-        if watch is None or client is None:
-            self._watches.pop(client_id, None)
+        if client is None:
             return
-        if octets != watch.octets:
-            watch.octets = octets
-            watch.seen = self._context.now
-            self._check_at(client_id, watch.seen + self._settings(client).dpd_delay)
-        else:
-            self._suspect(client, watch)
+        now = self._context.now
+        self._context.emit(Alive(client.id, client.mark))
+        watch = self._watches.get(client_id)
+        if watch is not None:
+            watch.alive(now)
+        elif delay := self._settings(client).dpd_delay:
+            self._watches[client_id] = _Watch(now)
+            self._check_at(client_id, now + delay)
+
+    def counted(self, ticket: int, received: Received) -> None:
+        """The host's answer to a look."""
+        for client_id, octets in zip(self._looks.pop(ticket), received.octets, strict=True):
+            watch = self._watches[client_id]
+            client = self._context.clients.by_id(client_id)
+            if client is None:
+                del self._watches[client_id]
+            elif octets != watch.octets:
+                watch.octets = octets
+                watch.alive(self._context.now)
+                self._check_at(client_id, watch.seen + self._settings(client).dpd_delay)
+            else:
+                self._suspect(client, watch)
 
     def _settings(self, client: Client) -> ConnectionSettings:
         return self._context.settings.of(client.connection)
@@ -78,25 +95,41 @@ class Liveness:
         watch = self._watches[client_id]
         client = self._context.clients.by_id(client_id)
         delay = self._settings(client).dpd_delay if client is not None else 0
-        if client is None or not delay:
+        if not delay:
             del self._watches[client_id]
-            return
-        due = watch.seen + delay
-        if due > self._context.now:
-            self._check_at(client_id, due)
-            return
-        ticket = self._context.ticket()
-        self._looks[ticket] = client_id
-        self._context.emit(CountReceived(ticket, client.mark))
+        elif watch.seen + delay > self._context.now:
+            self._check_at(client_id, watch.seen + delay)
+        else:
+            if not self._due:
+                self._at(self._context.now, self._look)
+            self._due.append(client_id)
+
+    def _look(self) -> None:
+        """Have the SAs of those counted that are due, a batch at a time."""
+        looked: list[Client] = []
+        while self._due and len(looked) < LOOK_BATCH:
+            client_id = self._due.popleft()
+            client = self._context.clients.by_id(client_id)
+            if client is None:
+                del self._watches[client_id]
+            else:
+                looked.append(client)
+        if looked:
+            ticket = self._context.ticket()
+            self._looks[ticket] = tuple(client.id for client in looked)
+            self._context.emit(CountReceived(ticket, tuple(client.mark for client in looked)))
+        if self._due:
+            self._at(self._context.now + LOOK_PAUSE, self._look)
 
     def _suspect(self, client: Client, watch: _Watch) -> None:
         """Neither messages nor packets for `dpd_delay`: ask, or give up."""
         settings = self._settings(client)
+        now = self._context.now
         sa = self._context.newest_ike_sa(client)
         if sa is None or not sa.implementation.dpd:
-            self._check_at(client.id, self._context.now + settings.dpd_delay)
+            self._check_at(client.id, now + settings.dpd_delay)
             return
-        silence = self._context.now - watch.seen
+        silence = now - watch.seen
         if silence >= settings.dpd_timeout:
             del self._watches[client.id]
             self._context.remove_client(client, f"no sign of life for {silence:.0f} s", tell=True)
@@ -105,4 +138,6 @@ class Liveness:
             watch.sequence = int.from_bytes(self._context.random(2), "big")
         watch.sequence += 1
         self._context.inform(sa, informational.probe(sa, watch.sequence))
-        self._check_at(client.id, self._context.now + PROBE_INTERVAL)
+        pause = max(PROBE_INTERVAL, min(PROBE_INTERVAL * 2**watch.unanswered, settings.dpd_delay))
+        watch.unanswered += 1
+        self._check_at(client.id, min(now + pause, watch.seen + settings.dpd_timeout))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ikev1.core.clients import Client, Clients, MarkSpace
 from ikev1.core.context import Context
-from ikev1.core.effects import Dropped, Effect, Path
+from ikev1.core.effects import Dropped, Effect, Path, Received
 from ikev1.core.exchange import Settings
 from ikev1.core.fragmentation import Fragments, Standing
 from ikev1.core.ike_sa import IkeSa
@@ -66,7 +66,7 @@ class Responder:
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """The host's answer to a question; ignored if its exchange has gone meanwhile."""
         self._context.now = now
-        if isinstance(result, int):
+        if isinstance(result, Received):
             self._liveness.counted(ticket, result)
         else:
             self._runner.complete(ticket, result)

@@ -140,7 +140,7 @@ class TunnelDown:
     peer: Peer
     cause: str
     silent: bool = False
-    """Whether it ended because the client does not answer."""
+    """Whether it ended because the client does not answer in L2TP, or not in its last session."""
 
 
 @dataclass(frozen=True, slots=True)

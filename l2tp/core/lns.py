@@ -109,6 +109,11 @@ class Lns:
             self._settle(session.tunnel)
         return self._drain()
 
+    def reachable(self, mark: int, now: float) -> None:
+        """The client has shown by other ways than L2TP that it is there: questions can wait."""
+        for tunnel in self._of_client(mark):
+            tunnel.reachable(now)
+
     # Answers.
 
     def complete(self, ticket: int, result: Result, now: float) -> list[Effect]:

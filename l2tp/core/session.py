@@ -260,8 +260,17 @@ class Session:
             case NetworkUp():
                 self._network_up(event)
             case Finished():
-                # The cause may tell an unknown user from a wrong password: not the peer's business.
-                self.end(event.cause, self._now, self._end_result, message="")
+                self._finished(event)
+
+    def _finished(self, event: Finished) -> None:
+        """The link is over, and with a peer's last one that fell silent the whole tunnel."""
+        if event.silent:
+            self.end(event.cause, self._now, CdnResult.LOST_CARRIER)
+            if not self.tunnel.sessions:
+                self.tunnel.stop(event.cause, self._now, silent=True)
+        else:
+            # The cause may tell an unknown user from a wrong password: not the peer's business.
+            self.end(event.cause, self._now, self._end_result, message="")
 
     def _send_frame(self, octets: bytes) -> None:
         if self.attached and not self.in_user_space:

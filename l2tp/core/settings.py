@@ -10,6 +10,8 @@ from l2tp.ppp.settings import EchoSettings, PppSettings
 
 # RFC 2661 section 6.5 proposes 60 s between Hellos.
 HELLO_INTERVAL = 60.0
+# Phones sleep: as long as a client may be silent in IKE.
+PATIENCE = 180.0
 MAX_TUNNELS = 4096
 # One is the rule; a second one comes when a client redials before the first has timed out.
 MAX_TUNNELS_PER_CLIENT = 4
@@ -25,6 +27,8 @@ class ClientSettings:
     """What may differ from client to client; times are seconds, an interval of 0 asks never."""
 
     hello_interval: float = HELLO_INTERVAL
+    patience: float = PATIENCE
+    """Silence after which a client that acknowledges nothing is gone, once a round is over."""
     echo: EchoSettings = field(default_factory=EchoSettings)
 
 

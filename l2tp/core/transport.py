@@ -118,12 +118,12 @@ class Transport:
         self._arm(now)
         return False
 
-    def start_over(self, now: float) -> None:
-        """Go on repeating after all, with the full count again."""
+    def start_over(self, now: float, pause: float = FIRST_RETRANSMIT) -> None:
+        """Go on repeating after all, with the full count again, after a pause."""
         self._retransmits = 0
         if self._sent:
             self._sent[0].at = now
-        self._arm(now)
+            self.deadline = now + pause
 
     def _acknowledged(self, nr: int, now: float) -> None:
         if (self._ns - nr) % _MODULUS > len(self._sent):

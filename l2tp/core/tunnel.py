@@ -27,6 +27,7 @@ from l2tp.core.settings import MAX_IDS
 from l2tp.core.shared import Shared
 from l2tp.core.transport import FULL_CYCLE, Transport
 from l2tp.errors import ProtocolError
+from l2tp.ppp.settings import PUT_OFF
 from l2tp.wire.attributes import Attributes, read_attributes
 from l2tp.wire.avp import ResultCode
 from l2tp.wire.enums import AvpType, CdnResult, GeneralError, MessageType, StopResult
@@ -94,6 +95,9 @@ class Tunnel:
         self._challenge: bytes | None = None
         self._now = now
         self._heard = now
+        """Last sign of life of the peer's L2TP, or of what runs in it."""
+        self._reached = now
+        """Last sign of life of its machine."""
         self._empty_deadline: float | None = now + EMPTY_TIMEOUT
         self._linger_deadline: float | None = None
 
@@ -114,6 +118,7 @@ class Tunnel:
         """Take a control message; its sender's address becomes the one we answer to."""
         self._now = self._heard = now
         self.peer = peer
+        self._put_off_echoes(now)
         for due in self._transport.receive(message, now):
             self._handle(due)
         self._transport.acknowledge()
@@ -132,6 +137,15 @@ class Tunnel:
         """The peer gave a sign of life elsewhere, as by traffic through a data path."""
         self._heard = now
 
+    def reachable(self, now: float) -> None:
+        """The peer gave a sign of life in a layer below: it need not be asked for now."""
+        self._reached = now
+        self._put_off_echoes(now)
+
+    def _put_off_echoes(self, now: float) -> None:
+        for session in self.sessions.values():
+            session.link.put_off_echo(now)
+
     def send(self, session_id: int, payload: bytes, now: float) -> None:
         """Send a control message about the peer's ``session_id``."""
         self._transport.send(session_id, payload, now)
@@ -143,14 +157,19 @@ class Tunnel:
         now: float,
         result: StopResult = StopResult.CLEAR,
         error: GeneralError = GeneralError.NONE,
+        *,
+        silent: bool = False,
     ) -> None:
-        """End the tunnel and all its calls: Terminate-Requests, then StopCCN."""
+        """End the tunnel and all its calls: Terminate-Requests, then StopCCN.
+
+        ``silent`` says that the peer does not answer in its last call.
+        """
         if not self.is_live:
             return
         self._now = now
         self._end_sessions(cause, reachable=True)
         self._transport.send_last(stopccn(self.tunnel_id, result, error, cause), now)
-        self._down(TunnelState.STOPPING, cause)
+        self._down(TunnelState.STOPPING, cause, silent=silent)
 
     def vanish(self, cause: str, now: float) -> None:
         """End the tunnel without sending, as nothing would arrive."""
@@ -330,20 +349,31 @@ class Tunnel:
     # Timers and the end.
 
     def _hello_deadline(self) -> float | None:
+        """When to ask whether the peer lives: not if a call's PPP asks, which proves more."""
         interval = self.client_settings.hello_interval
         established = self.state is TunnelState.ESTABLISHED
         if not interval or not established or not self._transport.is_idle:
             return None
-        return self._heard + interval
+        if any(session.link.asks for session in self.sessions.values()):
+            return None
+        return min(max(self._heard, self._reached) + interval, self._heard + PUT_OFF * interval)
 
     def _unanswered(self) -> None:
-        """The peer acknowledges nothing: it is gone, unless its traffic shows otherwise."""
+        """The peer acknowledges nothing: it is gone, unless its traffic shows otherwise.
+
+        One that sleeps is asked again after a while, as long as its operator is patient.
+        """
+        now = self._now
         oldest = self._transport.oldest_unacknowledged
-        alive = oldest is not None and self._heard > oldest
-        if self.state is TunnelState.ESTABLISHED and alive:
-            self._transport.start_over(self._now)
-            return
-        self._down(TunnelState.GONE, "peer does not answer", silent=True)
+        if self.state is TunnelState.ESTABLISHED and oldest is not None:
+            if self._heard > oldest:
+                self._transport.start_over(now)
+                return
+            left = self._heard + self.client_settings.patience - now
+            if left > 0:
+                self._transport.start_over(now, min(self.client_settings.hello_interval, left))
+                return
+        self._down(TunnelState.GONE, "peer does not answer in L2TP", silent=True)
 
     def _down(self, state: TunnelState, cause: str, *, silent: bool = False) -> None:
         was_live = self.is_live

@@ -37,7 +37,7 @@ from l2tp.ppp.fsm_table import State
 from l2tp.ppp.ipcp import Ipcp
 from l2tp.ppp.lcp import Lcp
 from l2tp.ppp.pap import PapAuthenticator
-from l2tp.ppp.settings import AuthProtocol, EchoSettings, PppSettings
+from l2tp.ppp.settings import PUT_OFF, AuthProtocol, EchoSettings, PppSettings
 from l2tp.wire.cursor import printable
 from l2tp.wire.enums import Protocol
 from l2tp.wire.ppp import parse_frame, parse_packet
@@ -103,6 +103,8 @@ class Finished:
     """The link is over."""
 
     cause: str
+    silent: bool = False
+    """Whether the peer does not answer any more."""
 
 
 LinkEvent = (
@@ -136,6 +138,7 @@ class Link:
         self._start_deadline: float | None = None
         self._setup_deadline: float | None = None
         self._echo_deadline: float | None = None
+        self._seen = 0.0
         self._cause = ""
 
     # Entry points.
@@ -197,7 +200,20 @@ class Link:
         """The peer gave a sign of life: the next LCP echo can wait."""
         self.lcp.unanswered_echoes = 0
         if self.phase is Phase.NETWORK and self._echo_settings.interval:
+            self._seen = now
             self._echo_deadline = now + self._echo_settings.interval
+
+    def put_off_echo(self, now: float) -> None:
+        """The peer gave a sign of life in a layer below: the next LCP echo can wait, a while."""
+        if self._echo_deadline is not None and not self.lcp.unanswered_echoes:
+            interval = self._echo_settings.interval
+            latest = self._seen + PUT_OFF * interval
+            self._echo_deadline = max(self._echo_deadline, min(now + interval, latest))
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks its peer from time to time if it lives."""
+        return self._echo_deadline is not None
 
     def close(self, cause: str, now: float) -> None:
         """Terminate the link; ``Finished`` follows once the peer agrees or stays silent."""
@@ -274,7 +290,10 @@ class Link:
 
     def _echo(self, now: float) -> None:
         if self.lcp.unanswered_echoes >= self._echo_settings.failures:
-            self.close("peer does not answer LCP echo", now)
+            # One Terminate-Request; nobody is there to confirm it.
+            self._cause = "peer does not answer LCP echo"
+            self.lcp.close(now)
+            self._finish(self._cause, silent=True)
             return
         self._echo_deadline = now + self._echo_settings.interval
         self.lcp.send_echo()
@@ -348,14 +367,14 @@ class Link:
         self._start_deadline = self._setup_deadline = self._echo_deadline = None
         self._waiting.clear()
 
-    def _finish(self, cause: str) -> None:
+    def _finish(self, cause: str, *, silent: bool = False) -> None:
         if self.phase is Phase.DEAD:
             return
         self._terminate(cause)
         self.phase = Phase.DEAD
         if self.lcp.remedy:
             self._emit(AuthenticationFailed("", self.lcp.failure, self.lcp.remedy))
-        self._emit(Finished(cause))
+        self._emit(Finished(cause, silent))
 
     def _send(self, protocol: Protocol, packet: bytes) -> None:
         self._emit(FrameOut(protocol.to_bytes(2) + packet))

@@ -16,6 +16,9 @@ MAX_MRU = 1500
 # Windows waits this long for nobody; iPhones sleep and must be allowed to miss a few.
 ECHO_INTERVAL = 30.0
 ECHO_FAILURES = 4
+# A sign of life of a layer below shows that the peer's machine is there, and not that its L2TP or
+# PPP is. So it puts off a Hello or an LCP echo, but to this many intervals at most.
+PUT_OFF = 4
 # From the first LCP packet to an open IPCP; a user who types a password again fits in.
 SETUP_TIMEOUT = 60.0
 

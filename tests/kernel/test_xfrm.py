@@ -20,7 +20,7 @@ from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
 from xfrm.netlink import EventSocket
 from xfrm.ownership import REQID_BASE
-from xfrm.sadb import SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa, continuing
+from xfrm.sadb import BATCH, SEQUENCE_GAP, AddPolicy, AddSa, Sadb, UpdateSa, continuing
 
 MASK = 0xFFFF0000
 SECRET = b"in the clear this can be read"
@@ -262,6 +262,8 @@ def test_what_is_retired_is_counted_and_gone_and_may_come_back(net: Lab) -> None
                 send(client, SECRET, (GATEWAY, L2TP_PORT), ends.client_mark.value)
                 receive(server)
             gateway.delete_sa(ends.outbound.spi, CLIENT, ends.outbound.mark)
+            many = gateway.usage([ends.inbound, ends.outbound] * BATCH)
+            assert [usage.packets for usage in many] == [1, 0] * BATCH
             inbound, outbound = gateway.retire([ends.inbound, ends.outbound])
             assert (inbound.usage.packets, outbound.usage.packets) == (1, 0)
             assert await gateway.list_sas() == []

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    Alive,
     ChildSa,
     ClientDown,
     ComputeDh,
@@ -27,6 +28,7 @@ from ikev1.core.effects import (
     InstallOutbound,
     MoveChild,
     Path,
+    Received,
     Refused,
     RemoveChild,
     Send,
@@ -95,6 +97,8 @@ class IkeHost:
     refuse_outbound: str = ""
     sent: list[tuple[Path, bytes]] = field(default_factory=list)
     told: list[Effect] = field(default_factory=list)
+    alive: list[int] = field(default_factory=list)
+    """Marks of clients whose messages have come."""
     inbound: dict[int, ChildSa] = field(default_factory=dict)
     """Inbound SAs in the kernel, by SPI."""
     outbound: dict[int, ChildSa] = field(default_factory=dict)
@@ -206,7 +210,8 @@ class IkeHost:
                     return self._complete(effect.ticket, result)
                 self.held.append((effect.ticket, result))
             case CountReceived():
-                return self._complete(effect.ticket, self.received.get(effect.mark, 0))
+                octets = tuple(self.received.get(mark, 0) for mark in effect.marks)
+                return self._complete(effect.ticket, Received(octets))
             case RemoveChild():
                 self.inbound.pop(effect.child.inbound_spi, None)
                 self.outbound.pop(effect.child.inbound_spi, None)
@@ -214,6 +219,8 @@ class IkeHost:
                 for table in (self.inbound, self.outbound):
                     if effect.old.inbound_spi in table:
                         table[effect.old.inbound_spi] = effect.new
+            case Alive():
+                self.alive.append(effect.mark)
             case _:
                 self.told.append(effect)
         return []

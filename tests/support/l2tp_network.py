@@ -22,7 +22,7 @@ from l2tp.core.effects import (
     SendFrame,
 )
 from l2tp.core.lns import Lns
-from l2tp.core.settings import HELLO_INTERVAL, ClientSettings, LnsSettings
+from l2tp.core.settings import HELLO_INTERVAL, PATIENCE, ClientSettings, LnsSettings
 from l2tp.pool import AddressPool
 from l2tp.ppp.settings import ECHO_FAILURES, ECHO_INTERVAL, EchoSettings, PppSettings
 from l2tp.ppp.users import User, verify
@@ -43,7 +43,9 @@ def make_settings(pool: str = "10.9.0.10-10.9.0.12", **lns: Any) -> LnsSettings:
     echo = EchoSettings(
         lns.pop("echo_interval", ECHO_INTERVAL), lns.pop("echo_failures", ECHO_FAILURES)
     )
-    client = ClientSettings(lns.pop("hello_interval", HELLO_INTERVAL), echo)
+    client = ClientSettings(
+        lns.pop("hello_interval", HELLO_INTERVAL), lns.pop("patience", PATIENCE), echo
+    )
     names = PppSettings.__dataclass_fields__
     ppp_part = {key: lns.pop(key) for key in list(lns) if key in names}
     ppp_all: dict[str, Any] = {"local_address": LOCAL, "dns": DNS} | ppp_part

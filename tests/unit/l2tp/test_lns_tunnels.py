@@ -422,12 +422,12 @@ def test_hello_when_nothing_was_heard() -> None:
 
 
 def test_a_silent_peer_is_given_up() -> None:
-    client = raw(hello_interval=10)
+    client = raw(hello_interval=10, patience=40)
     client.connect()
     client.advance(55)
     assert [answer.type for answer in client.answers] == [HELLO] * 7
     assert [down.cause for down in client.events if isinstance(down, TunnelDown)] == [
-        "peer does not answer"
+        "peer does not answer in L2TP"
     ]
     assert client.lns.tunnels() == []
     assert client.lns.next_deadline() is None
