@@ -35,6 +35,7 @@ from cli.ikectl import render, verify
 from cli.ikectl.client import ExchangeFailedError, NotPermittedError, NotRunningError, ask
 from cli.ikectl.errors import CommandError
 from cli.ikectl.pki.arguments import add_parser as add_pki
+from cli.ikectl.profile.arguments import add_parser as add_profile
 
 OK = 0
 REFUSED = 1
@@ -49,7 +50,7 @@ WIDTH = 120
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
-    if options.command == "pki":
+    if options.command in ("pki", "profile"):
         return _on_files(options)
     verifying = options.command == "verify"
     try:
@@ -88,7 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _on_files(options: argparse.Namespace) -> int:
     """Run a command that needs no daemon."""
     # Imported here: the other commands do without what takes longest to load.
-    from cli.ikectl.pki.commands import run
+    if options.command == "pki":
+        from cli.ikectl.pki.commands import run
+    else:
+        from cli.ikectl.profile.commands import run
 
     try:
         run(options)
@@ -141,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("version", help="of the running daemon")
     add_pki(commands)
+    add_profile(commands)
     return parser
 
 

@@ -57,7 +57,21 @@ RULES = (
     Rule("l2tp", (), sans_io=True),
     Rule("cli.control", ()),
     # Loaded by its own commands alone: see test_ikectl_loads_nothing_heavy.
-    Rule("cli.ikectl.pki", ("cli.ikectl.errors", "cli.ikectl.files", "cryptography")),
+    Rule(
+        "cli.ikectl.pki",
+        ("cli.ikectl.errors", "cli.ikectl.files", "cli.ikectl.names", "cryptography"),
+    ),
+    Rule(
+        "cli.ikectl.profile",
+        (
+            "cli.ikectl.errors",
+            "cli.ikectl.files",
+            "cli.ikectl.names",
+            "cli.ikectl.pki.arguments",
+            "cryptography",
+            "segno",
+        ),
+    ),
     Rule("cli.ikectl", ("cli.control",)),
     Rule(
         "cli.ikev1d",
@@ -234,6 +248,7 @@ def test_ikectl_loads_nothing_heavy() -> None:
     )
     loaded = set(result.stdout.split())
     assert "cli.control" in loaded
-    heavy = {"asyncio", "construct", "cryptography", "gmpy2", "logging", "msgspec", "pyroute2"}
+    heavy = {"asyncio", "construct", "cryptography", "gmpy2", "http", "logging", "msgspec"}
+    heavy |= {"plistlib", "pyroute2", "segno"}
     ours = {"cli.ikev1d", "ikev1", "l2tp", "xfrm", "interop"}
     assert not loaded & (heavy | ours)

@@ -25,12 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cli.ikectl import files
 from cli.ikectl.errors import CommandError
+from cli.ikectl.names import GatewayName, gateway_name
 from cli.ikectl.pki import certificates, pkcs12
 from cli.ikectl.pki import index as indexes
 from cli.ikectl.pki.arguments import MAX_GATEWAY_DAYS
 from cli.ikectl.pki.certificates import Issuer, PrivateKey, Revocation
 from cli.ikectl.pki.index import CLIENT, GATEWAY, Entry, Index
-from cli.ikectl.pki.names import GatewayName, gateway_name
 
 DIRECTORY_MODE = 0o700
 LOCK = ".lock"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from cli.ikectl import files
 from cli.ikectl.errors import CommandError
+from cli.ikectl.names import authority_name, client_name, gateway_name
 from cli.ikectl.pki import authority
 from cli.ikectl.pki import index as indexes
 from cli.ikectl.pki.arguments import CRL_DAYS
 from cli.ikectl.pki.authority import Authority, Issued, opened
 from cli.ikectl.pki.certificates import key_type_of
 from cli.ikectl.pki.index import GATEWAY, Entry, Index
-from cli.ikectl.pki.names import authority_name, client_name, gateway_name
 from cli.ikectl.pki.pkcs12 import generate_passphrase
 
 _PASSPHRASE = "passphrase of the CA's key"  # noqa: S105 - the prompt for it
