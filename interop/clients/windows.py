@@ -74,6 +74,7 @@ from interop.initiator.checks import Cause
 from interop.initiator.profiles import (
     DRAFT_02_N,
     FRAGMENTATION,
+    MS_INITIAL_CONTACT,
     RFC_3947,
     WINDOWS_FRAGMENTS,
     AttributeOrder,
@@ -89,10 +90,9 @@ from l2tp.wire.enums import AvpType, LcpOption, MessageType
 from l2tp.wire.ppp import Option
 
 _DISCOVERY = vendor_id("MS-Negotiation Discovery Capable")
-_CONTACT = vendor_id("Vid-Initial-Contact")
 _CGA = vendor_id("IKE CGA version 1")
 _KEY_MODS = bytes.fromhex("01528bbbc00696121849ab9a1c5b2a5100000001")
-_VISTA_TAIL = (RFC_3947, DRAFT_02_N, FRAGMENTATION, _DISCOVERY, _CONTACT, _CGA)
+_VISTA_TAIL = (RFC_3947, DRAFT_02_N, FRAGMENTATION, _DISCOVERY, MS_INITIAL_CONTACT, _CGA)
 
 _IKE = facts(
     Profile,
@@ -266,7 +266,7 @@ _XP_LIST = (
 """That of Windows CE 5.0, whose first transform is also seen in logs of XP."""
 _XP_IKE = _named(_IKE.taken_for("as Windows 7"), "windows-xp-sp2").but(
     phase1=Unknown(_XP_LIST, f"{LINOGATE} shows the first; the rest as {CE_MAIN_MODE}"),
-    vendor_ids=Known((windows(4), FRAGMENTATION, DRAFT_02_N, _CONTACT), LINOGATE),
+    vendor_ids=Known((windows(4), FRAGMENTATION, DRAFT_02_N, MS_INITIAL_CONTACT), LINOGATE),
     esp=Unknown(esp((ESP_3DES, ESP_DES), (HMAC_MD5, HMAC_SHA1)), f"as {CE_QUICK_MODE}"),
     l2tp_port=Known(L2tpPort.L2TP, f"{LS} docs/examples/l2tp-psk.conf"),
     server_port=Known(1701, f"{LS} docs/examples/l2tp-psk.conf"),
@@ -287,7 +287,7 @@ WINDOWS_XP_KB818043 = Client(
     program="Windows",
     ike=_named(_XP_IKE, "windows-xp-kb818043").but(
         vendor_ids=Unknown(
-            (windows(3), FRAGMENTATION, DRAFT_02_N, _CONTACT),
+            (windows(3), FRAGMENTATION, DRAFT_02_N, MS_INITIAL_CONTACT),
             f"as SP2, with the version of {SCAN}; {KB818043} names draft 2",
         ),
     ),
@@ -322,7 +322,7 @@ WINDOWS_2000_KB818043 = Client(
     ike=_named(_XP_IKE, "windows-2000-kb818043").but(
         phase1=Unknown((triple_des(SHA1, DH2), triple_des(MD5, DH2)), "as XP without group 14"),
         vendor_ids=Unknown(
-            (windows(2), FRAGMENTATION, DRAFT_02_N, _CONTACT),
+            (windows(2), FRAGMENTATION, DRAFT_02_N, MS_INITIAL_CONTACT),
             f"as XP SP2, with the version of {SCAN}; {KB818043} names draft 2",
         ),
     ),

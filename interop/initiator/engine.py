@@ -61,6 +61,26 @@ class Initiator:
         """Both cookies, ours first."""
         return self._session.cky_i + self._session.cky_r
 
+    @property
+    def behind_nat(self) -> bool:
+        """Whether there is a NAT on the path, on either side."""
+        return self._session.nat
+
+    @property
+    def waits_for(self) -> Step:
+        """Where Main Mode is."""
+        return self._main_mode.step
+
+    def take_over(self, old: "Initiator") -> list[Effect]:
+        """Be the successor of another ISAKMP SA, which ends; its ESP SAs are ours now."""
+        self._sas, old._sas = [*old._sas, *self._sas], []
+        goodbye = old.close(0.0)
+        return [effect for effect in goodbye if not isinstance(effect, Closed)]
+
+    def forget(self) -> None:
+        """Be over without a word."""
+        self._finish()
+
     def start(self, now: float) -> list[Effect]:
         """Begin Main Mode."""
         return self._new(self._main_mode.start(now))

@@ -77,7 +77,11 @@ class MainMode:
         """Send message 1."""
         session = self._session
         payloads: list[Payload] = [offers.sa(self._offered)]
-        payloads += [VendorId(data) for data in session.profile.vendor_ids]
+        payloads += [
+            VendorId(data)
+            for data in session.profile.vendor_ids
+            if session.first_contact or data != profiles.MS_INITIAL_CONTACT
+        ]
         first, body = build_payloads(payloads)
         self._sai_b = parse_payloads(first, body).body(0)
         self.step = Step.MESSAGE_2

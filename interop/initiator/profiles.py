@@ -145,6 +145,9 @@ DRAFT_03 = _md5(f"{_DRAFT}-03")
 LATE_DRAFTS = tuple(_md5(f"{_DRAFT}-{number:02}") for number in range(8, 3, -1))
 FRAGMENTATION = _md5("FRAGMENTATION")
 FRAGMENTATION_WITH_CAPABILITY = FRAGMENTATION + bytes.fromhex("80000000")
+MS_INITIAL_CONTACT = _md5("Vid-Initial-Contact")
+"""In message 1 of one who has no ISAKMP SA with the server, by the section on fast failover of
+[MS-IKEE], "Start of an IKE MM SA Negotiation"."""
 MS_NT5_ISAKMPOAKLEY = _md5("MS NT5 ISAKMPOAKLEY")
 DPD = bytes.fromhex("afcad71368a1f1c96b8696fc77570100")  # RFC 3706 section 5.1
 XAUTH = bytes.fromhex("09002689dfd6b712")  # draft-beaulieu-ike-xauth-02
