@@ -9,7 +9,7 @@ IN_KERNEL := $(BIN)/python -m interop.kernel
 LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
 	libnss3-tools libstrongswan-standard-plugins openssl ppp strongswan-charon strongswan-swanctl xl2tpd
 
-.PHONY: run test check lint types unit kernel-tests bench packages clean
+.PHONY: run test check lint types unit kernel-tests interop packages clean
 
 run: .venv/installed packages
 	$(BIN)/python -m interop run roadwarrior
@@ -32,6 +32,10 @@ unit: .venv/installed
 
 kernel-tests: .venv/installed packages
 	$(IN_KERNEL) -- $(BIN)/pytest tests/kernel
+
+# Every client in every position; the page is build/interop/index.html.
+interop: .venv/installed packages
+	$(BIN)/python -m interop.matrix
 
 packages:
 	@sh interop/install-packages.sh $(LAB_PACKAGES)

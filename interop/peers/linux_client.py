@@ -39,6 +39,14 @@ class LinuxClient:
         """Send what goes to ``network`` through the link."""
         self.host.run("ip", "route", "replace", network, "dev", link.interface)
 
+    def rekey_esp(self) -> None:
+        """Replace the ESP SAs by a new Quick Mode."""
+        self.ipsec.rekey_child(self.connection.name)
+
+    def rekey_ike(self) -> None:
+        """Replace the IKE SA by a new Main Mode."""
+        self.ipsec.rekey_ike(self.connection.name)
+
     def hang_up(self) -> None:
         """End PPP and L2TP, then IPsec, telling the gateway."""
         self.l2tp.disconnect()

@@ -1,0 +1,1 @@
+"""The interop matrix: every client, in every position, through a whole life."""

@@ -1,0 +1,44 @@
+"""The part of the matrix that fits into every run: one client, through all of its life."""
+
+from pathlib import Path
+
+from interop.matrix.clients import ROWS, MatrixClient, Row
+from interop.matrix.play import play_position
+from interop.matrix.positions import POSITIONS
+from interop.matrix.results import Step, Verdict, from_json
+from interop.stage import Stage
+
+# Rekeying has its own tests, in test_gateway_crowd.py.
+STEPS = (Step.CONNECT, Step.IDLE, Step.HANG_UP, Step.COME_BACK, Step.VANISH)
+
+
+def test_two_clients_behind_one_nat_live_their_lives(artefacts: Path) -> None:
+    play_position(POSITIONS["two-clients"], [(ROWS["strongswan"], "psk")], artefacts, STEPS)
+    results, _ = from_json((artefacts / "results.json").read_text())
+    assert [(result.step, result.verdict, result.detail) for result in results] == [
+        (step, Verdict.PASSED, "") for step in STEPS
+    ]
+    evidence = artefacts / results[0].cell.folder
+    assert {"gateway-ikev1d.log", "client-charon.log", "client2-pppd.log", "internet.pcap"} <= {
+        file.name for file in evidence.iterdir()
+    }
+
+
+def test_a_client_with_another_key_is_red_and_the_next_one_green(artefacts: Path) -> None:
+    right = ROWS["strongswan"]
+
+    def with_another_key(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
+        assert auth == "psk"
+        return stage.client(machine, user=user, psk="not the gateway's", retransmit_tries=1)
+
+    wrong = Row("wrong-key", "", right.auths, with_another_key)
+    steps = (Step.CONNECT, Step.TRAFFIC, Step.HANG_UP)
+    play_position(POSITIONS["no-nat"], [(wrong, "psk"), (right, "psk")], artefacts, steps)
+    results, _ = from_json((artefacts / "results.json").read_text())
+    first, *rest = results[: len(steps)]
+    assert (first.step, first.verdict) == (Step.CONNECT, Verdict.FAILED)
+    assert "establishing IKE_SA failed" in first.detail
+    assert {result.verdict for result in rest} == {Verdict.NOT_REACHED}
+    assert {result.verdict for result in results[len(steps) :]} == {Verdict.PASSED}
+    log = (artefacts / first.cell.folder / "gateway-ikev1d.log").read_text()
+    assert "the client was given another one" in log
