@@ -23,6 +23,7 @@ from cli.ikectl.pki.pkcs12 import generate_passphrase
 
 _PASSPHRASE = "passphrase of the CA's key"  # noqa: S105 - the prompt for it
 _PASSPHRASE_REMEDY = "name a file with --ca-passphrase-file"  # noqa: S105
+_RELOAD = "the gateway reads it with: systemctl reload ikev1d"
 _COLUMNS = ("NAME", "KIND", "STATE", "EXPIRES", "KEY", "SERIAL")
 
 
@@ -70,7 +71,8 @@ def _init(options: argparse.Namespace, now: datetime) -> None:
 def _gateway(ca: Authority, options: argparse.Namespace) -> None:
     names = tuple(dict.fromkeys(gateway_name(text) for text in options.names))
     key_type = options.key or _key_type(ca)
-    _show_issued(ca.issue_gateway(names, key_type, options.days))
+    issued = ca.issue_gateway(names, key_type, options.days)
+    _show_issued(issued)
 
 
 def _client(ca: Authority, options: argparse.Namespace) -> None:
@@ -87,6 +89,7 @@ def _renew(ca: Authority, options: argparse.Namespace) -> None:
     days = options.days or round(last.lifetime / timedelta(days=1))
     if last.kind == GATEWAY:
         _show_issued(ca.renew_gateway(last, days))
+        print(_RELOAD)
         return
     with _new_passphrase(options.passphrase_file) as passphrase:
         issued = ca.renew_client(last, days, passphrase, legacy=options.legacy)
@@ -107,6 +110,7 @@ def _crl(ca: Authority, options: argparse.Namespace) -> None:
         f"CRL {ca.index.crl_number}, {_revoked(ca.index)} revoked; "
         f"publish the next before {ca.index.crl_next_update:%Y-%m-%d %H:%M} UTC"
     )
+    print(_RELOAD)
 
 
 _VERBS = {"gateway": _gateway, "client": _client, "renew": _renew, "revoke": _revoke, "crl": _crl}

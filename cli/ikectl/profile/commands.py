@@ -162,7 +162,7 @@ def _serve(document: Document, options: argparse.Namespace) -> None:
 def _show_code(url: str) -> None:
     from cli.ikectl.profile.qr import draw
 
-    print(draw(url))
+    print(draw(url, colours=sys.stdout.isatty()))
     print(url)
 
 

@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -391,6 +392,17 @@ def test_the_url_of_the_crl_is_in_every_certificate(pki: Pki, directory: Path) -
     extensions = certificate(directory / "clients/alice.crt").extensions
     (point,) = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     assert point.full_name == [x509.UniformResourceIdentifier(url)]
+
+
+def test_commands_at_once_lose_nothing(made: Pki, directory: Path) -> None:
+    names = [f"client{number}" for number in range(6)]
+    run = [["pki", "--directory", str(directory), "client", name] for name in names]
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(main, run)) == [OK] * len(names)
+    made("list")  # takes what they have said
+    document = json.loads(made("list", "--json")[1])
+    assert sorted(entry["name"] for entry in document["certificates"]) == names
+    assert len(list((directory / "clients").glob("*.p12"))) == len(names)
 
 
 # --- afterwards --------------------------------------------------------------------------------
