@@ -16,14 +16,18 @@ from cli.ikev1d.udp import IkeSockets
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    AgreeDh,
     Alive,
+    Carried,
     CheckRevocation,
     ChildSa,
     ChildUp,
     ClientDown,
     ComputeDh,
+    CountChild,
     CountReceived,
     Effect,
+    GenerateDh,
     InstallInbound,
     InstallOutbound,
     MoveChild,
@@ -41,7 +45,7 @@ from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.replacement import SameIdentity
 from ikev1.core.responder import Responder
 
-Question = InstallInbound | InstallOutbound | CountReceived
+Question = InstallInbound | InstallOutbound | CountReceived | CountChild
 
 
 def make_settings(config: Config, unusable: Collection[str]) -> Settings:
@@ -87,6 +91,7 @@ def _connection_settings(connection: Connection) -> ConnectionSettings:
     return ConnectionSettings(
         dpd_delay=connection.dpd_delay,
         dpd_timeout=connection.dpd_timeout,
+        rekey=connection.rekey,
         same_identity=SameIdentity(connection.same_identity),
     )
 
@@ -133,6 +138,10 @@ class IkeHost:
         """A datagram from one of the IKE sockets."""
         self._carry_out(self.engine.receive(datagram, path, self._loop.time()))
 
+    def child_expiring(self, inbound_spi: int) -> None:
+        """The kernel says that an SA is near its end."""
+        self._carry_out(self.engine.child_expiring(inbound_spi, self._loop.time()))
+
     def child_expired(self, inbound_spi: int) -> None:
         """The kernel has ended an SA."""
         self._carry_out(self.engine.child_expired(inbound_spi, self._loop.time()))
@@ -166,12 +175,12 @@ class IkeHost:
             match effect:
                 case Send():
                     self._sockets.send(effect.path, effect.datagram)
-                case ComputeDh() | ProveClaim() | Sign():
+                case ComputeDh() | GenerateDh() | AgreeDh() | ProveClaim() | Sign():
                     self._workers.do(effect, partial(self._complete, effect.ticket))
                 case CheckRevocation():
                     checked = RevocationCheck()
                     waiting += self.engine.complete(effect.ticket, checked, self._loop.time())
-                case InstallInbound() | InstallOutbound() | CountReceived():
+                case InstallInbound() | InstallOutbound() | CountReceived() | CountChild():
                     answer = self._answer(effect)
                     waiting += self.engine.complete(effect.ticket, answer, self._loop.time())
                 case RemoveChild():
@@ -199,6 +208,8 @@ class IkeHost:
                 return self._sas.install_outbound(question.child, question.replaces)
             case CountReceived():
                 return Received(self._sas.received(question.marks))
+            case CountChild():
+                return Carried(self._sas.received_by(question.mark, question.inbound_spi))
 
     def _complete(self, ticket: int, result: object) -> None:
         """Give the engine a late answer; one that it no longer waits for is ignored."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ikev1.core.child_sa import key_sizes
 from ikev1.core.effects import EspSuite
 from ikev1.core.proposals import ESP_ENCRYPTION, ESP_INTEGRITY, TRIPLE_DES_BITS
-from ikev1.core.quick_mode import key_sizes
 from xfrm.algorithms import aead, encryption, integrity
 from xfrm.errors import KernelError
 from xfrm.model import Sa

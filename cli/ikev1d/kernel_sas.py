@@ -145,6 +145,12 @@ class KernelSas:
             for client in clients
         )
 
+    def received_by(self, mark: int, inbound_spi: int) -> int:
+        """Octets that have come through one inbound SA of a client."""
+        client = self._clients.get(mark)
+        sa = client.inbound.get(inbound_spi) if client else None
+        return self._sadb.usage([sa])[0].bytes if sa else 0
+
     def inbound_spi_of(self, spi: int, destination: str, mark: int) -> int | None:
         """The inbound SPI of the child that an SA of the kernel belongs to.
 
@@ -359,8 +365,10 @@ def _key(sa: Sa) -> tuple[int, str, int]:
 
 
 def _lifetime(child: ChildSa) -> Lifetime:
-    """When the kernel ends an SA that should have been rekeyed, or deleted, before."""
+    """When the kernel says that we may rekey an SA, and when it ends one that nobody did."""
     return Lifetime(
+        soft_seconds=child.rekey_seconds,
+        soft_bytes=child.rekey_kilobytes * 1024 if child.rekey_kilobytes else None,
         hard_seconds=child.lifetime + KERNEL_MARGIN,
         hard_bytes=child.kilobytes * 1024 * BYTES_FACTOR if child.kilobytes else None,
     )

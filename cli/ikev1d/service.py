@@ -218,11 +218,13 @@ class Gateway:
         if self._ike is None:
             return
         match event:
-            case Expire(hard=True):
+            case Expire():
                 mark = event.mark.value if event.mark else 0
                 spi = self._sas.inbound_spi_of(event.spi, event.dst, mark)
-                if spi is not None:
+                if spi is not None and event.hard:
                     self._ike.child_expired(spi)
+                elif spi is not None:
+                    self._ike.child_expiring(spi)
             case NatMapping():
                 self._ike.moved(event.spi, event.new_address, event.new_port)
             case Resync():

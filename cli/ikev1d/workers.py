@@ -8,12 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from ikev1.core.effects import ComputeDh, ProveClaim, Sign, Signed, SignFailed
-from ikev1.crypto.dh import DhError, generate_and_agree
+from ikev1.core.effects import AgreeDh, ComputeDh, GenerateDh, ProveClaim, Sign, Signed, SignFailed
+from ikev1.core.exchange import PublicKeyWork
+from ikev1.crypto.dh import DhError, KeyPair, generate_and_agree
 from ikev1.x509.claim import prove
 from ikev1.x509.errors import CertificateError
-
-PublicKeyWork = ComputeDh | ProveClaim | Sign
 
 
 def work(question: PublicKeyWork, random: Callable[[int], bytes]) -> object:
@@ -22,6 +21,13 @@ def work(question: PublicKeyWork, random: Callable[[int], bytes]) -> object:
         case ComputeDh():
             try:
                 return generate_and_agree(question.group, question.peer_public, random)
+            except DhError as error:
+                return error
+        case GenerateDh():
+            return KeyPair.generate(question.group, random)
+        case AgreeDh():
+            try:
+                return question.own.agree(question.peer_public)
             except DhError as error:
                 return error
         case ProveClaim():

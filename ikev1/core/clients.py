@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ChildSa, Path
 from ikev1.core.replacement import Proof
+from ikev1.wire.payloads import Identification
+from ikev1.wire.sa import Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,16 @@ class Child:
     expires: float
     quick_mode: tuple[bytes, int]
     """What makes it: the cookie pair of its Phase 1 SA, and the message ID."""
+    transform: Transform
+    """What was agreed, as the client wrote it, to offer it again."""
+    identities: tuple[Identification, ...]
+    """The client's and ours, or none."""
     up: bool = False
     """Whether its Quick Mode is complete."""
     outbound: bool = False
     """Whether its outbound SA is in the kernel, or asked for."""
+    attempts: int = 0
+    """How many times we have tried to renew it."""
 
 
 @dataclass(slots=True)
@@ -86,6 +94,18 @@ class Client:
     def endpoint(self) -> _Endpoint:
         """What tells it from every other client: remote address, port, identity, connection."""
         return (self.path.remote, self.path.remote_port, self.identity, self.connection)
+
+    next_rekey: float = 0.0
+    """When the earliest that we may begin a Quick Mode with it again."""
+
+    @property
+    def newest(self) -> Child | None:
+        """The child whose Quick Mode was completed last, by the order in which they began."""
+        return next((child for child in reversed(self.children) if child.up), None)
+
+    def made_by(self, quick_mode: tuple[bytes, int]) -> Child | None:
+        """The child SA of a Quick Mode, if it has come that far."""
+        return next((child for child in self.children if child.quick_mode == quick_mode), None)
 
     @property
     def carrying(self) -> Child | None:

@@ -67,8 +67,8 @@ class Context:
         self.now = 0.0
         self._effects: list[Effect] = []
         self._tickets = 0
-        self._resumed: dict[int, int] = {}
-        """Inbound SPIs of children that are to carry again, by ticket."""
+        self._carrying: dict[int, int] = {}
+        """Inbound SPIs of children that are to carry, by the ticket of the question for it."""
         self._complaints = TokenBucket(*COMPLAINTS)
 
     # --- effects ---------------------------------------------------------------------------------
@@ -270,18 +270,33 @@ class Context:
         """Take a child out of the kernel; the newest that is left carries on, and at once."""
         self.clients.remove_child(child)
         if child.outbound or client.carrying is None:
-            # One that is not up yet is about to carry: its Quick Mode waits for the kernel.
             newest = next((c for c in reversed(client.children) if c.up or c.outbound), None)
+            # One that is not up yet is about to carry: its Quick Mode waits for the kernel.
             if newest is not None and newest.up:
-                newest.outbound = True
-                ticket = self.ticket()
-                self._resumed[ticket] = newest.sa.inbound_spi
-                self.emit(InstallOutbound(ticket, newest.sa, (child.sa,)))
+                self._carry(newest, (child,))
         self.emit(RemoveChild(child.sa))
 
-    def resumed(self, ticket: int, result: object) -> None:
-        """The kernel's answer for a child that is to carry again: without it the child is none."""
-        found = self.clients.by_inbound_spi(self._resumed.pop(ticket, 0))
+    def carry_newest(self, client: Client) -> None:
+        """Let the newest child that is up carry, if an older one still does."""
+        newest = client.newest
+        if newest is None:
+            return
+        position = client.children.index(newest)
+        if not any(child.outbound for child in client.children[position:]):
+            self._carry(newest, tuple(client.children[:position]))
+
+    def _carry(self, child: Child, replaces: tuple[Child, ...]) -> None:
+        """Ask for the outbound SA of a child whose Quick Mode does not wait for the answer."""
+        child.outbound = True
+        for old in replaces:
+            old.outbound = False
+        ticket = self.ticket()
+        self._carrying[ticket] = child.sa.inbound_spi
+        self.emit(InstallOutbound(ticket, child.sa, tuple(old.sa for old in replaces)))
+
+    def carries(self, ticket: int, result: object) -> None:
+        """The kernel's answer for a child that is to carry: without it the child is none."""
+        found = self.clients.by_inbound_spi(self._carrying.pop(ticket, 0))
         if found is not None and isinstance(result, InstallFailed):
             self.end_child(*found, f"the kernel refused the outbound SA: {result.reason}")
 

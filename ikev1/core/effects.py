@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ikev1.core.credentials import SigningKey
+from ikev1.crypto.dh import KeyPair
 from ikev1.wire.enums import NotifyType
 from ikev1.x509.certificate import Certificate
 from ikev1.x509.claim import Claim
@@ -58,6 +59,10 @@ class ChildSa:
     lifetime: int
     """Seconds, as the client asked for and the gateway enforces."""
     kilobytes: int | None
+    rekey_seconds: int | None
+    """When we renew it if nobody else has, in seconds of its life; None where we never do."""
+    rekey_kilobytes: int | None
+    """The same in kilobytes that either of its SAs has carried."""
     pfs_group: int | None
     inbound_encryption_key: bytes = field(repr=False)
     inbound_integrity_key: bytes = field(repr=False)
@@ -70,7 +75,10 @@ class ChildSa:
 
 @dataclass(frozen=True, slots=True)
 class ComputeDh:
-    """Make our key pair and the shared secret; the result is a `DhResult` or `DhError`."""
+    """Make our key pair and the shared secret, where we are the responder.
+
+    The result is a `DhResult` or `DhError`.
+    """
 
     ticket: int
     group: int
@@ -112,6 +120,26 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerateDh:
+    """Make a key pair of ours, where we are the initiator; the result is a `KeyPair`.
+
+    The group is one that was agreed on before.
+    """
+
+    ticket: int
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgreeDh:
+    """Make the shared secret of a key pair of ours; the result is `bytes` or `DhError`."""
+
+    ticket: int
+    own: KeyPair = field(repr=False)
+    peer_public: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class InstallInbound:
     """Put the inbound SA into the kernel; the result is `Installed` or `InstallFailed`."""
 
@@ -140,8 +168,24 @@ class CountReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class CountChild:
+    """Count the octets that have come through the inbound SA of one child; answered `Carried`."""
+
+    ticket: int
+    mark: int
+    inbound_spi: int
+
+
+@dataclass(frozen=True, slots=True)
 class Installed:
     """The SA is in the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Octets that have come through an inbound SA."""
+
+    octets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +363,12 @@ Effect = (
     | ProveClaim
     | CheckRevocation
     | Sign
+    | GenerateDh
+    | AgreeDh
     | InstallInbound
     | InstallOutbound
     | CountReceived
+    | CountChild
     | Send
     | RemoveChild
     | MoveChild

@@ -16,8 +16,10 @@ from typing import Any
 
 from ikev1.core.credentials import Credentials
 from ikev1.core.effects import (
+    AgreeDh,
     CheckRevocation,
     ComputeDh,
+    GenerateDh,
     InstallInbound,
     InstallOutbound,
     Path,
@@ -54,7 +56,8 @@ class Await:
     insist: bool = False
 
 
-Question = ComputeDh | ProveClaim | CheckRevocation | Sign | InstallInbound | InstallOutbound
+PublicKeyWork = ComputeDh | GenerateDh | AgreeDh | ProveClaim | Sign
+Question = PublicKeyWork | CheckRevocation | InstallInbound | InstallOutbound
 Script = Generator[Await | Question, Any, bytes | None]
 
 
@@ -66,6 +69,8 @@ class ConnectionSettings:
     """Silence after which a client is looked at and asked (RFC 3706); 0 for never."""
     dpd_timeout: float = 180.0
     """Silence after which a client that was asked is gone."""
+    rekey: bool = False
+    """Whether we renew child SAs and Phase 1 SAs that the client has not renewed near their end."""
     same_identity: SameIdentity = SameIdentity.REPLACE
     """What becomes of a client that comes again, from elsewhere, while it is connected."""
 
@@ -108,6 +113,11 @@ class Exchange:
     """The message the script waits for; None while it waits for the host, and after its end."""
     ticket: int | None = None
     """The question to the host that the script waits for."""
+    renews: int | None = None
+    """The inbound SPI of the child that it renews, if it is ours; None if the client began it."""
+    done: bool = False
+    """Whether it has succeeded; it is kept for a while where its last reply may be asked for again.
+    """
     replies: int = 0
     insisted: int = 0
 

@@ -75,6 +75,10 @@ class IkeSa:
         assert self.choice is not None
         return self.choice.hash
 
+    def under_way(self) -> list[Exchange]:
+        """The Quick Modes that have not come to their end."""
+        return [exchange for exchange in self.exchanges.values() if not exchange.done]
+
     def remember(self, message_id: int) -> None:
         """Note that a message ID has been used."""
         self.seen[message_id] = None

@@ -192,11 +192,22 @@ def make_nat_oa(received: tuple[NatOa, ...], path: Path) -> tuple[NatOa, ...]:
     if not received:
         return ()
     addresses = (path.remote, path.local) if len(received) > 1 else (path.local,)
+    return _nat_oa(received[0].type, addresses)
+
+
+def offered_nat_oa(variant: Variant | None, nat: NatSituation, path: Path) -> tuple[NatOa, ...]:
+    """Our NAT-OA payloads as initiator: our address, and the client's as we see it."""
+    if variant is None or not nat.detected:
+        return ()
+    return _nat_oa(variant.nat_oa, (path.local, path.remote))
+
+
+def _nat_oa(number: PayloadType, addresses: tuple[str, ...]) -> tuple[NatOa, ...]:
     return tuple(
         NatOa(
             id_type=IdType.IPV4_ADDR if len(packed(address)) == 4 else IdType.IPV6_ADDR,
             address=packed(address),
-            type=received[0].type,
+            type=number,
         )
         for address in addresses
     )

@@ -16,6 +16,7 @@ from ikev1.core.exchange import Exchange, Message
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.informational_received import act_on
 from ikev1.core.liveness import Liveness
+from ikev1.core.rekeying import Rekeying
 from ikev1.core.script_runner import Datagram, ScriptRunner, digest
 from ikev1.core.timers import Timers
 from ikev1.wire.enums import ExchangeType, Flag, ProtocolId
@@ -32,12 +33,18 @@ class Phase2:
     """The Quick Modes under way, and the end of the children that they made."""
 
     def __init__(
-        self, context: Context, timers: Timers, runner: ScriptRunner, liveness: Liveness
+        self,
+        context: Context,
+        timers: Timers,
+        runner: ScriptRunner,
+        liveness: Liveness,
+        rekeying: Rekeying,
     ) -> None:
         self._context = context
         self._timers = timers
         self._runner = runner
         self._liveness = liveness
+        self._rekeying = rekeying
 
     def message(self, header: Header, datagram: bytes, path: Path) -> None:
         """A message of Quick Mode or an Informational exchange."""
@@ -61,7 +68,12 @@ class Phase2:
             if exchange.awaits is None:
                 self._context.drop(path, "unexpected-quick-mode")
                 return
-            self._runner.resume(self, sa, exchange, Message(header, body, path, None))
+            message = Message(header, body, path, None)
+            if exchange.renews is None:
+                self._runner.resume(self, sa, exchange, message)
+            else:
+                exchange.request = digest(datagram)
+                self._runner.resume(self._rekeying, sa, exchange, message)
             return
         if header.message_id in sa.seen:
             self._context.drop(path, "repeated-message-id")
@@ -77,6 +89,7 @@ class Phase2:
         if header.exchange_type == ExchangeType.QUICK_MODE:
             self._start_quick_mode(sa, client, header, datagram, payloads, iv)
         else:
+            self._rekeying.notified(sa, payloads)
             act_on(payloads, sa, client, self._context)
 
     def _start_quick_mode(
@@ -89,7 +102,7 @@ class Phase2:
         iv: bytes,
     ) -> None:
         context = self._context
-        if len(sa.exchanges) >= MAX_EXCHANGES:
+        if len(sa.under_way()) >= MAX_EXCHANGES:
             context.drop(sa.path, "too-many-quick-modes")
             return
         deadline = context.now + QUICK_MODE_LIFETIME
@@ -105,11 +118,11 @@ class Phase2:
         self._runner.resume(self, sa, exchange, None)
 
     def finished(self, sa: IkeSa, exchange: Exchange) -> None:
-        """Set the timer of the child that this Quick Mode has made."""
+        """Watch the child that this Quick Mode has made."""
         sa.exchanges.pop(exchange.message_id, None)
         child = self._child_of(sa, exchange.message_id)
         if child is not None:
-            self._timers.at(child.expires, partial(self._child_timeout, child.sa.inbound_spi))
+            self._rekeying.watch(child)
 
     def failed(
         self, sa: IkeSa, exchange: Exchange, error: ExchangeError, question: Datagram | None
@@ -143,10 +156,4 @@ class Phase2:
     def _child_of(self, sa: IkeSa, message_id: int) -> Child | None:
         """The child SA of a Quick Mode, if it has come that far."""
         client = self._context.client_of(sa)
-        made = client.children if client else ()
-        return next((child for child in made if child.quick_mode == (sa.cookies, message_id)), None)
-
-    def _child_timeout(self, inbound_spi: int) -> None:
-        found = self._context.clients.by_inbound_spi(inbound_spi)
-        if found is not None and found[1].expires <= self._context.now:
-            self._context.end_child(*found, "lifetime over")
+        return client.made_by((sa.cookies, message_id)) if client else None

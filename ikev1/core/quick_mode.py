@@ -17,12 +17,11 @@ import hmac
 from collections.abc import Generator
 
 from ikev1.core import identity, informational, natt, proposals
+from ikev1.core.child_sa import Negotiated, free_spi, make_child, spi_of_peer
 from ikev1.core.clients import Child, Client
 from ikev1.core.context import Context
 from ikev1.core.effects import (
-    ChildSa,
     ComputeDh,
-    EspSuite,
     Installed,
     InstallFailed,
     InstallInbound,
@@ -32,11 +31,10 @@ from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Message, Script
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.main_mode import NONCE_SIZE, nonce_of, required
-from ikev1.core.proposals import EspChoice
 from ikev1.crypto import keymat
 from ikev1.crypto.dh import DhError, DhResult
 from ikev1.errors import ProtocolError
-from ikev1.wire.enums import ExchangeType, IdType, NotifyType, ProtocolId
+from ikev1.wire.enums import ExchangeType, IdType, NotifyType
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import Hash, Identification, KeyExchange, NatOa, Nonce
 from ikev1.wire.sa import SaPayload
@@ -44,22 +42,6 @@ from ikev1.wire.sa import SaPayload
 UDP = 17
 L2TP_PORT = 1701
 """RFC 2661 section 8.1."""
-FIRST_SPI = 0x100
-"""RFC 2406 section 2.1 reserves what is below."""
-GCM_SALT = 4
-"""Octets of KEYMAT after an AES-GCM key, RFC 4106 section 8.1."""
-LIFETIME_MARGIN = 60
-"""Seconds that a child SA of ours outlives the client's, which is the one to end it."""
-
-_INTEGRITY_KEY = {
-    None: 0,
-    "hmac-md5-96": 16,
-    "hmac-sha1-96": 20,
-    "hmac-sha2-256-128": 32,
-    "hmac-sha2-384-192": 48,
-    "hmac-sha2-512-256": 64,
-}
-"""Octets of key by integrity algorithm: the size of the digest (RFC 2403, 2404, 4868)."""
 
 
 def respond(
@@ -73,7 +55,7 @@ def respond(
     offer = required(opened, SaPayload)
     ni_b = nonce_of(opened)
     identities = opened.all(Identification)
-    client_port = _check_identities(sa, identities)
+    _check_identities(sa, identities)
     choice = proposals.choose_esp(
         offer,
         context.settings.esp,
@@ -88,14 +70,17 @@ def respond(
             raise ExchangeError(f"bad public value: {result}", NotifyType.INVALID_KEY_INFORMATION)
         public, shared = result.public, result.shared
     nr_b = context.random(NONCE_SIZE)
-    child = _make_child(sa, context, client, choice, client_port, ni_b, nr_b, shared)
-
-    entry = Child(
-        child,
-        since=context.now,
-        expires=context.now + child.lifetime + LIFETIME_MARGIN,
-        quick_mode=(sa.cookies, message_id),
+    negotiated = Negotiated(
+        choice,
+        identities,
+        inbound_spi=free_spi(context),
+        outbound_spi=spi_of_peer(choice),
+        ni_b=ni_b,
+        nr_b=nr_b,
+        shared=shared,
     )
+    entry = make_child(sa, context, client, message_id, negotiated)
+    child = entry.sa
     context.add_child(client, entry)
     complete = False
     try:
@@ -156,15 +141,15 @@ def _take_over(
         old.outbound = False
 
 
-def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> int:
-    """Check IDci and IDcr, and return the client's UDP port, 0 for any.
+def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> None:
+    """Check IDci and IDcr.
 
     Behind a NAT the addresses are the client's private ones, or a name where old Windows sends one,
     and mean nothing in transport mode. Without identities the SA is for the two addresses
     (RFC 2409 section 5.5), and is narrowed by our policies to L2TP like any other.
     """
     if not identities:
-        return 0
+        return
     if len(identities) != 2:
         raise ExchangeError(
             f"{len(identities)} identities, not two", NotifyType.INVALID_ID_INFORMATION
@@ -180,10 +165,9 @@ def _check_identities(sa: IkeSa, identities: tuple[Identification, ...]) -> int:
             raise _wrong_identity(name, item, f"type {item.id_type}, not an address")
         if item.data != natt.packed(address):
             raise _wrong_identity(name, item, f"not {address}, and no NAT is between us")
-    ci, cr = identities
+    cr = identities[1]
     if cr.port not in (0, L2TP_PORT):
         raise _wrong_identity("IDcr", cr, f"port {cr.port}, not L2TP's {L2TP_PORT}")
-    return ci.port
 
 
 def _wrong_identity(name: str, item: Identification, why: str) -> ExchangeError:
@@ -194,74 +178,6 @@ def _wrong_identity(name: str, item: Identification, why: str) -> ExchangeError:
         remedy="this gateway carries L2TP alone: set the client to L2TP/IPsec in transport mode, "
         "UDP port 1701 on the gateway's side",
     )
-
-
-def _make_child(
-    sa: IkeSa,
-    context: Context,
-    client: Client,
-    choice: EspChoice,
-    client_port: int,
-    ni_b: bytes,
-    nr_b: bytes,
-    shared: bytes,
-) -> ChildSa:
-    outbound_spi = int.from_bytes(choice.proposal.spi, "big")
-    if outbound_spi < FIRST_SPI:
-        raise ExchangeError(f"SPI {outbound_spi:#x} is reserved", NotifyType.INVALID_SPI)
-    inbound_spi = _free_spi(context)
-    inbound = _keys(sa, choice, inbound_spi, ni_b, nr_b, shared)
-    outbound = _keys(sa, choice, outbound_spi, ni_b, nr_b, shared)
-    return ChildSa(
-        client=client.id,
-        mark=client.mark,
-        inbound_spi=inbound_spi,
-        outbound_spi=outbound_spi,
-        path=sa.path,
-        encapsulated=choice.encapsulated,
-        suite=choice.suite,
-        client_port=client_port,
-        lifetime=choice.lifetime,
-        kilobytes=choice.kilobytes,
-        pfs_group=choice.group,
-        inbound_encryption_key=inbound[0],
-        inbound_integrity_key=inbound[1],
-        outbound_encryption_key=outbound[0],
-        outbound_integrity_key=outbound[1],
-    )
-
-
-def _free_spi(context: Context) -> int:
-    """A random SPI that no child of ours has; one of somebody else's is refused by the kernel."""
-    while True:
-        spi = int.from_bytes(context.random(4), "big")
-        if spi >= FIRST_SPI and context.clients.by_inbound_spi(spi) is None:
-            return spi
-
-
-def key_sizes(suite: EspSuite) -> tuple[int, int]:
-    """Octets of KEYMAT for the cipher, salt included, and for the integrity algorithm."""
-    salt = GCM_SALT if suite.integrity is None else 0
-    return suite.encryption_bits // 8 + salt, _INTEGRITY_KEY[suite.integrity]
-
-
-def _keys(
-    sa: IkeSa, choice: EspChoice, spi: int, ni_b: bytes, nr_b: bytes, shared: bytes
-) -> tuple[bytes, bytes]:
-    """Encryption and integrity key of the SA with this SPI: in this order from KEYMAT."""
-    assert sa.keys is not None
-    encryption, integrity = key_sizes(choice.suite)
-    material = keymat.keymat(
-        sa.hash,
-        sa.keys.skeyid_d,
-        protocol=ProtocolId.ESP,
-        spi=spi.to_bytes(4, "big"),
-        ni_b=ni_b,
-        nr_b=nr_b,
-        size=encryption + integrity,
-        g_qm_xy=shared,
-    )
-    return material[:encryption], material[encryption:]
 
 
 def _original_addresses(sa: IkeSa, opened: Payloads) -> tuple[NatOa, ...]:

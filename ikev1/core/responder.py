@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ikev1.core.clients import Client, Clients, MarkSpace
 from ikev1.core.context import Context
-from ikev1.core.effects import Dropped, Effect, Path, Received
+from ikev1.core.effects import Carried, Dropped, Effect, Path, Received
 from ikev1.core.exchange import Settings
 from ikev1.core.fragmentation import Fragments, Standing
 from ikev1.core.ike_sa import IkeSa
@@ -19,6 +19,7 @@ from ikev1.core.liveness import Liveness
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.phase1 import NO_COOKIE, Phase1
 from ikev1.core.phase2 import Phase2
+from ikev1.core.rekeying import Rekeying
 from ikev1.core.script_runner import ScriptRunner
 from ikev1.core.timers import Timers
 from ikev1.errors import ProtocolError
@@ -41,7 +42,10 @@ class Responder:
         self._phase1 = Phase1(
             self._context, self._timers, self._runner, self._liveness, self._keepalives
         )
-        self._phase2 = Phase2(self._context, self._timers, self._runner, self._liveness)
+        self._rekeying = Rekeying(self._context, self._timers, self._runner, self._liveness)
+        self._phase2 = Phase2(
+            self._context, self._timers, self._runner, self._liveness, self._rekeying
+        )
 
     # --- entry points ----------------------------------------------------------------------------
 
@@ -68,9 +72,11 @@ class Responder:
         self._context.now = now
         if isinstance(result, Received):
             self._liveness.counted(ticket, result)
+        elif isinstance(result, Carried):
+            self._rekeying.counted(ticket, result)
         else:
             self._runner.complete(ticket, result)
-            self._context.resumed(ticket, result)
+            self._context.carries(ticket, result)
         return self._context.take_effects()
 
     def advance(self, now: float) -> list[Effect]:
@@ -82,6 +88,12 @@ class Responder:
     def next_deadline(self) -> float | None:
         """When `advance` has something to do, on the clock of `now`."""
         return self._timers.next_deadline()
+
+    def child_expiring(self, inbound_spi: int, now: float) -> list[Effect]:
+        """The kernel says that an SA of this child is near its end, in seconds or octets."""
+        self._context.now = now
+        self._rekeying.due(inbound_spi)
+        return self._context.take_effects()
 
     def child_expired(self, inbound_spi: int, now: float) -> list[Effect]:
         """The kernel has ended an SA of this child: take all of it away."""

@@ -17,7 +17,10 @@ from ikev1.errors import ProtocolError
 from ikev1.wire.header import Header
 
 INSIST_AFTER = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between our repeats of Quick Mode's message 2, for which only HASH(3) is an answer."""
+"""Seconds between our repeats of a message that nobody else would repeat.
+
+Quick Mode's message 2, for which only HASH(3) is an answer, and all messages where we began.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class ScriptRunner:
         try:
             step = exchange.script.send(value)
         except StopIteration as end:
+            exchange.done = True
             owner.finished(sa, exchange)
             if end.value is not None:
                 self._reply(sa, exchange, end.value)
@@ -116,7 +120,7 @@ class ScriptRunner:
             )
 
     def _insist(self, cookies: bytes, message_id: int) -> None:
-        """Repeat Quick Mode's message 2: the client's message 3 may have been lost."""
+        """Repeat our message: it may have been lost, or the answer to it."""
         sa = self._context.ike_sas.get(cookies)
         exchange = sa.exchanges.get(message_id) if sa else None
         if sa and exchange and exchange.awaits and exchange.reply:

@@ -16,6 +16,7 @@ from interop.initiator.fragmentation import Fragments
 from interop.initiator.main_mode import MainMode, Step
 from interop.initiator.profiles import Profile
 from interop.initiator.quick_mode import QuickMode
+from interop.initiator.quick_mode_answer import QuickModeAnswer
 from interop.initiator.session import NON_ESP_MARKER, BrokenRuleError, ClientPath, Session
 
 # RFC 2408 section 3.14.1: below it are errors.
@@ -27,7 +28,8 @@ class Initiator:
 
     `tolerated` causes do not end an exchange; all that was found is in `findings`. `make_dh` can be
     replaced to let many clients share a key pair. A Phase 1 that replaces another is no
-    `first_contact`, and begins `floated` on port 4500 if the other was there.
+    `first_contact`, and begins `floated` on port 4500 if the other was there. `lets_server_rekey`
+    is for a server that is set to do so: from any other a Quick Mode is a fault.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Initiator:
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = derivation.dh_key,
         first_contact: bool = True,
         floated: bool = False,
+        lets_server_rekey: bool = False,
     ) -> None:
         self._session = Session(profile, psk, path, random, make_dh, tolerated, random(8))
         self._session.first_contact = first_contact
@@ -48,6 +51,8 @@ class Initiator:
         self._fragments = Fragments(self._session)
         self._main_mode = MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}
+        self._quick_mode_answers: dict[int, QuickModeAnswer] = {}
+        self._lets_server_rekey = lets_server_rekey
         self._sas: list[EspSas] = []
         self._over = False
 
@@ -167,7 +172,7 @@ class Initiator:
             return effects
         if header.exchange_type == ExchangeType.INFORMATIONAL:
             return self._informational(header, datagram)
-        exchange = self._quick_modes.get(header.message_id)
+        exchange = self._quick_modes.get(header.message_id) or self._answer_to(header.message_id)
         if header.exchange_type != ExchangeType.QUICK_MODE or exchange is None:
             raise BrokenRuleError(
                 Cause.UNEXPECTED_EXCHANGE, f"{header.exchange_type} {header.message_id:08x}"
@@ -175,6 +180,15 @@ class Initiator:
         effects = exchange.receive(header, datagram)
         self._sas += [effect for effect in effects if isinstance(effect, EspSas)]
         return effects
+
+    def _answer_to(self, message_id: int) -> QuickModeAnswer | None:
+        """The Quick Mode that the server has begun, or begins now, where that is its right."""
+        if not self._lets_server_rekey or not self._sas:
+            return None
+        if message_id not in self._quick_mode_answers:
+            answer = QuickModeAnswer(self._session, message_id, self._sas[-1].ids)
+            self._quick_mode_answers[message_id] = answer
+        return self._quick_mode_answers[message_id]
 
     def _informational(self, header: Header, datagram: bytes) -> list[Effect]:
         session = self._session

@@ -106,8 +106,8 @@ class QuickMode:
         proposal = sa.proposals[0]
         chosen = proposal.transforms[0]
         transform = EspTransform(chosen.transform_id)
-        key_length = _optional(chosen, IpsecAttribute.KEY_LENGTH)
-        auth = _optional(chosen, IpsecAttribute.AUTH_ALGORITHM)
+        key_length = optional(chosen, IpsecAttribute.KEY_LENGTH)
+        auth = optional(chosen, IpsecAttribute.AUTH_ALGORITHM)
         size = derivation.esp_keys_size(transform, key_length, auth)
         shared = self._pfs(payloads)
         keys = self._session.keys
@@ -171,7 +171,7 @@ class QuickMode:
         ]
 
 
-def _optional(transform: Transform, kind: int) -> int | None:
+def optional(transform: Transform, kind: int) -> int | None:
     """The value of an attribute, None where there is none."""
     return next(
         (attribute.number for attribute in transform.attributes if attribute.type == kind), None

@@ -150,11 +150,19 @@ class Session:
         return header + ciphertext
 
     def hashed(
-        self, exchange: ExchangeType, message_id: int, payloads: list[Payload], chain: CbcChain
+        self,
+        exchange: ExchangeType,
+        message_id: int,
+        payloads: list[Payload],
+        chain: CbcChain,
+        nonce: bytes = b"",
     ) -> bytes:
-        """Build an encrypted message that HASH(1) goes before (RFC 2409 section 5.5)."""
+        """Build an encrypted message that HASH(1) goes before (RFC 2409 section 5.5).
+
+        Or HASH(2), where `nonce` is Ni_b.
+        """
         _, covered = build_payloads(payloads)
-        proof = Hash(self.mac(message_id.to_bytes(4), covered))
+        proof = Hash(self.mac(message_id.to_bytes(4), nonce, covered))
         return self.sealed(exchange, message_id, [proof, *payloads], chain)
 
     def unseal(self, header: Header, datagram: bytes, chain: CbcChain) -> Payloads:

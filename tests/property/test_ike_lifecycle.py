@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ikev1.core.effects import Path
+from ikev1.core.exchange import ConnectionSettings
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up, Send
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import NAT, Dialin, Sent
 from tests.support.ike_host import IkeHost
+from tests.support.ike_host import settings as ike_settings
 from tests.support.ike_network import EVERY_QUESTION, check_always, check_forgotten
 
 OFFER = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
@@ -26,6 +28,7 @@ PROFILES = [
     only(WINDOWS_10, OFFER),
     replace(BEGINS, pfs_group=Group.ECP_256, initial_contact=False),
 ]
+REKEY = ike_settings(default=ConnectionSettings(dpd_delay=0.0, rekey=True))
 LONG_AFTER = 10 * 86_400.0
 
 anybody = st.integers(0, 3)
@@ -52,7 +55,7 @@ class Person:
 class Lifecycle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.host = IkeHost()
+        self.host = IkeHost(REKEY)
         self.people = [
             Person(number, number != 3, (1000 + number, 2000 + number)) for number in range(4)
         ]
@@ -74,6 +77,7 @@ class Lifecycle(RuleBasedStateMachine):
             nat=NAT if person.nat else None,
             ports=person.ports if person.nat else (500, 4500),
             seed=f"{who}/{self.count}",
+            lets_server_rekey=True,
         )
         person.dialins.append(dialin)
         dialin.main_mode()
@@ -140,6 +144,14 @@ class Lifecycle(RuleBasedStateMachine):
     def the_kernel_ends_an_sa(self, which: int) -> None:
         spi = list(self.host.inbound)[which % len(self.host.inbound)]
         self.deliver(self.host.child_expired(spi))
+
+    @precondition(lambda self: self.host.inbound)
+    @rule(which=any_number, heard=st.booleans())
+    def an_sa_is_near_its_end(self, which: int, heard: bool) -> None:
+        spi = list(self.host.inbound)[which % len(self.host.inbound)]
+        sent = self.host.child_expiring(spi)
+        if heard:
+            self.deliver(sent)
 
     @rule(inbound=st.booleans(), outbound=st.booleans())
     def the_kernel_refuses(self, inbound: bool, outbound: bool) -> None:

@@ -53,6 +53,7 @@ class Dialin:
     """The gateway's address as the client knows it, where the gateway is behind a NAT."""
     seed: str = "client"
     make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key
+    lets_server_rekey: bool = False
     told: list[Effect] = field(default_factory=list)
     talk: list[tuple[bytes, list[bytes]]] = field(default_factory=list)
     """Each datagram to the gateway, and its answers to it."""
@@ -64,6 +65,7 @@ class Dialin:
             ClientPath(ip_address(self.inner), ip_address(self.dialled or self.gateway)),
             deterministic(self.seed),
             make_dh=self.make_dh,
+            lets_server_rekey=self.lets_server_rekey,
         )
 
     # --- the way ---------------------------------------------------------------------------------
@@ -166,6 +168,7 @@ class Dialin:
             dialled=self.dialled,
             seed=seed,
             make_dh=self.make_dh,
+            lets_server_rekey=self.lets_server_rekey,
         )
 
     # --- what has come of it ---------------------------------------------------------------------

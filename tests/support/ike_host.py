@@ -15,13 +15,17 @@ from typing import TypeVar
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
+    AgreeDh,
     Alive,
+    Carried,
     ChildSa,
     ClientDown,
     ComputeDh,
+    CountChild,
     CountReceived,
     Dropped,
     Effect,
+    GenerateDh,
     Installed,
     InstallFailed,
     InstallInbound,
@@ -33,10 +37,10 @@ from ikev1.core.effects import (
     RemoveChild,
     Send,
 )
-from ikev1.core.exchange import ConnectionSettings, Settings
+from ikev1.core.exchange import ConnectionSettings, Question, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
-from ikev1.crypto.dh import DhError, generate_and_agree
+from ikev1.crypto.dh import DhError, KeyPair, generate_and_agree
 
 T = TypeVar("T")
 
@@ -105,12 +109,14 @@ class IkeHost:
     """Outbound SAs in the kernel, by the SPI of their inbound half."""
     received: dict[int, int] = field(default_factory=dict)
     """Octets that have come through the SAs of a mark."""
+    received_by_spi: dict[int, int] = field(default_factory=dict)
+    """The same of single inbound SAs."""
     now: float = 0.0
     hold: tuple[type, ...] = ()
     """Kinds of questions whose answers wait for `answer`."""
     held: deque[tuple[int, object]] = field(default_factory=deque)
     """Tickets and answers that wait."""
-    asked: list[ComputeDh | InstallInbound | InstallOutbound] = field(default_factory=list)
+    asked: list[Question] = field(default_factory=list)
     """All questions so far."""
 
     def __post_init__(self) -> None:
@@ -133,6 +139,10 @@ class IkeHost:
     def moved(self, spi: int, remote: str, port: int) -> list[tuple[Path, bytes]]:
         """Say that ESP comes from elsewhere."""
         return self._run(self.engine.moved(spi, remote, port, self.now))
+
+    def child_expiring(self, spi: int) -> list[tuple[Path, bytes]]:
+        """Say that an SA of the kernel is near its end."""
+        return self._run(self.engine.child_expiring(spi, self.now))
 
     def child_expired(self, spi: int) -> list[tuple[Path, bytes]]:
         """Say that the kernel has ended an SA."""
@@ -201,7 +211,7 @@ class IkeHost:
         match effect:
             case Send():
                 sent.append((effect.path, effect.datagram))
-            case ComputeDh() | InstallInbound() | InstallOutbound():
+            case ComputeDh() | GenerateDh() | AgreeDh() | InstallInbound() | InstallOutbound():
                 self.asked.append(effect)
                 if isinstance(effect, InstallOutbound):
                     self._installing.add(effect.ticket)
@@ -212,6 +222,9 @@ class IkeHost:
             case CountReceived():
                 octets = tuple(self.received.get(mark, 0) for mark in effect.marks)
                 return self._complete(effect.ticket, Received(octets))
+            case CountChild():
+                octets_of_one = self.received_by_spi.get(effect.inbound_spi, 0)
+                return self._complete(effect.ticket, Carried(octets_of_one))
             case RemoveChild():
                 self.inbound.pop(effect.child.inbound_spi, None)
                 self.outbound.pop(effect.child.inbound_spi, None)
@@ -229,9 +242,9 @@ class IkeHost:
         self._installing.discard(ticket)
         return self.engine.complete(ticket, result, self.now)
 
-    def _do(self, question: ComputeDh | InstallInbound | InstallOutbound) -> object:
+    def _do(self, question: Question) -> object:
         match question:
-            case ComputeDh():
+            case ComputeDh() | GenerateDh() | AgreeDh():
                 return self._dh(question)
             case InstallInbound():
                 if self.refuse_inbound:
@@ -245,10 +258,15 @@ class IkeHost:
                     self.outbound.pop(old.inbound_spi, None)
         return Installed()
 
-    def _dh(self, question: ComputeDh) -> object:
+    def _dh(self, question: ComputeDh | GenerateDh | AgreeDh) -> object:
+        random = deterministic(f"dh{question.ticket}")
         try:
-            return generate_and_agree(
-                question.group, question.peer_public, deterministic(f"dh{question.ticket}")
-            )
+            match question:
+                case ComputeDh():
+                    return generate_and_agree(question.group, question.peer_public, random)
+                case GenerateDh():
+                    return KeyPair.generate(question.group, random)
+                case AgreeDh():
+                    return question.own.agree(question.peer_public)
         except DhError as error:
             return error

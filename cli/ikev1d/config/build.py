@@ -61,6 +61,7 @@ def build(document: schema.Document, check: Check) -> Config:
         hello_interval=l2tp.hello_interval,
         echo_interval=ppp.echo_interval,
         echo_failures=ppp.echo_failures,
+        rekey=False,
         same_identity="replace",
     )
     return Config(

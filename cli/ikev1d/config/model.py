@@ -128,6 +128,8 @@ class Connection:
     hello_interval: int
     echo_interval: int
     echo_failures: int
+    rekey: bool
+    """Whether the gateway renews SAs that the client has not renewed shortly before their end."""
     same_identity: SameIdentity
     """What becomes of a client that comes again, from elsewhere, while it is connected."""
 

@@ -87,6 +87,7 @@ class ConnectionTable(Table, frozen=True):
     hello_interval: Seconds | None = None
     echo_interval: SecondsOrNever | None = None
     echo_failures: Failures | None = None
+    rekey: bool = False
     same_identity: str = "replace"
 
 

@@ -103,6 +103,7 @@ def test_everything_set(load_text: Load) -> None:
         hello_interval = 300
         echo_interval = 20
         echo_failures = 9
+        rekey = true
         same_identity = "keep"
         [l2tp]
         host_name = "lns"
@@ -159,6 +160,7 @@ def test_everything_set(load_text: Load) -> None:
             hello_interval=300,
             echo_interval=20,
             echo_failures=9,
+            rekey=True,
             same_identity="keep",
         )
     }
@@ -205,6 +207,8 @@ def test_a_connection_differs_from_the_others_in_what_it_says(load_text: Load) -
     assert (phones.dpd_delay, phones.dpd_timeout, phones.echo_interval) == (15, 1800, 0)
     assert (others.dpd_delay, others.dpd_timeout, others.echo_interval) == (15, 90, 30)
     assert phones.hello_interval == others.hello_interval == 60
+    assert not phones.rekey
+    assert not others.rekey
     assert phones.same_identity == others.same_identity == "replace"
 
 

@@ -1,0 +1,134 @@
+"""The child SA that a Quick Mode makes, the same for both of its roles (RFC 2409 section 5.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ikev1.core.clients import Child, Client
+from ikev1.core.context import Context
+from ikev1.core.effects import ChildSa, EspSuite
+from ikev1.core.errors import ExchangeError
+from ikev1.core.ike_sa import IkeSa
+from ikev1.core.proposals import EspChoice
+from ikev1.crypto import keymat
+from ikev1.wire.enums import NotifyType, ProtocolId
+from ikev1.wire.payloads import Identification
+
+FIRST_SPI = 0x100
+"""RFC 2406 section 2.1 reserves what is below."""
+GCM_SALT = 4
+"""Octets of KEYMAT after an AES-GCM key, RFC 4106 section 8.1."""
+LIFETIME_MARGIN = 60
+"""Seconds that a child SA of ours outlives the client's, which is the one to end it."""
+
+REKEY_FROM, REKEY_UNTIL = 0.90, 0.95
+"""The part of a lifetime after which we renew, where we do. Clients come before: Apple after 0.8,
+charon after 0.7 to 0.85."""
+
+_INTEGRITY_KEY = {
+    None: 0,
+    "hmac-md5-96": 16,
+    "hmac-sha1-96": 20,
+    "hmac-sha2-256-128": 32,
+    "hmac-sha2-384-192": 48,
+    "hmac-sha2-512-256": 64,
+}
+"""Octets of key by integrity algorithm: the size of the digest (RFC 2403, 2404, 4868)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What the two sides have said in a Quick Mode; the SPIs and nonces are those of each side."""
+
+    choice: EspChoice
+    identities: tuple[Identification, ...]
+    """The client's and ours, or none."""
+    inbound_spi: int
+    outbound_spi: int
+    ni_b: bytes
+    nr_b: bytes
+    shared: bytes = field(repr=False)
+    """g(qm)^xy, empty without PFS."""
+
+
+def free_spi(context: Context) -> int:
+    """A random SPI that no child of ours has; one of somebody else's is refused by the kernel."""
+    while True:
+        spi = int.from_bytes(context.random(4), "big")
+        if spi >= FIRST_SPI and context.clients.by_inbound_spi(spi) is None:
+            return spi
+
+
+def spi_of_peer(choice: EspChoice) -> int:
+    """The SPI that the peer has chosen for what we send it."""
+    spi = int.from_bytes(choice.proposal.spi, "big")
+    if spi < FIRST_SPI:
+        raise ExchangeError(f"SPI {spi:#x} is reserved", NotifyType.INVALID_SPI)
+    return spi
+
+
+def make_child(
+    sa: IkeSa, context: Context, client: Client, message_id: int, negotiated: Negotiated
+) -> Child:
+    """The child SA of this Quick Mode, with its keys."""
+    choice = negotiated.choice
+    inbound = _keys(sa, negotiated, negotiated.inbound_spi)
+    outbound = _keys(sa, negotiated, negotiated.outbound_spi)
+    ci = negotiated.identities[0] if negotiated.identities else None
+    share = _rekey_share(context) if context.settings.of(client.connection).rekey else 0.0
+    child = ChildSa(
+        client=client.id,
+        mark=client.mark,
+        inbound_spi=negotiated.inbound_spi,
+        outbound_spi=negotiated.outbound_spi,
+        path=sa.path,
+        encapsulated=choice.encapsulated,
+        suite=choice.suite,
+        client_port=ci.port if ci else 0,
+        lifetime=choice.lifetime,
+        kilobytes=choice.kilobytes,
+        rekey_seconds=int(choice.lifetime * share) if share else None,
+        rekey_kilobytes=int(choice.kilobytes * share) if share and choice.kilobytes else None,
+        pfs_group=choice.group,
+        inbound_encryption_key=inbound[0],
+        inbound_integrity_key=inbound[1],
+        outbound_encryption_key=outbound[0],
+        outbound_integrity_key=outbound[1],
+    )
+    return Child(
+        child,
+        since=context.now,
+        expires=context.now + child.lifetime + LIFETIME_MARGIN,
+        quick_mode=(sa.cookies, message_id),
+        transform=choice.transform,
+        identities=negotiated.identities,
+    )
+
+
+def _rekey_share(context: Context) -> float:
+    """The part of a lifetime after which we renew: at random, so that not all do at once."""
+    jitter = int.from_bytes(context.random(2), "big") / 2**16
+    return REKEY_FROM + (REKEY_UNTIL - REKEY_FROM) * jitter
+
+
+def key_sizes(suite: EspSuite) -> tuple[int, int]:
+    """Octets of KEYMAT for the cipher, salt included, and for the integrity algorithm."""
+    salt = GCM_SALT if suite.integrity is None else 0
+    return suite.encryption_bits // 8 + salt, _INTEGRITY_KEY[suite.integrity]
+
+
+def _keys(sa: IkeSa, negotiated: Negotiated, spi: int) -> tuple[bytes, bytes]:
+    """Encryption and integrity key of the SA with this SPI: in this order from KEYMAT."""
+    assert sa.keys is not None
+    encryption, integrity = key_sizes(negotiated.choice.suite)
+    material = keymat.keymat(
+        sa.hash,
+        sa.keys.skeyid_d,
+        protocol=ProtocolId.ESP,
+        spi=spi.to_bytes(4, "big"),
+        ni_b=negotiated.ni_b,
+        nr_b=negotiated.nr_b,
+        size=encryption + integrity,
+        g_qm_xy=negotiated.shared,
+    )
+    return material[:encryption], material[encryption:]
