@@ -74,10 +74,10 @@ def read(path: Path) -> bytes:
     return _read(path)[0]
 
 
-def read_secret(path: Path) -> bytes:
-    """Return the one line of a file that nobody but its owner may read or write.
+def read_private(path: Path) -> bytes:
+    """Return the content of a file that nobody but its owner may read or write.
 
-    Raises CommandError where others may, and where there is no line or more than one.
+    Raises CommandError where others may.
     """
     data, mode = _read(path)
     if mode & _GROUP_AND_OTHERS:
@@ -85,6 +85,15 @@ def read_secret(path: Path) -> bytes:
             f"{path} holds a secret, and others may read or write it (mode {mode:04o}): "
             f"chmod 600 {path}"
         )
+    return data
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the one line of a private file, text in UTF-8.
+
+    Raises CommandError where others may read it, and where it has no line or more than one.
+    """
+    data = read_private(path)
     line = data.removesuffix(b"\n").removesuffix(b"\r")
     if not line or b"\n" in line:
         raise CommandError(f"{path} must have one line, the secret")

@@ -104,13 +104,15 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def renew(self, name: str) -> None:
-        known = any(owner == name for owner, _ in self.ends)
+        serials = [serial for owner, serial in self.ends if owner == name]
+        renewable = bool(serials) and serials[-1] not in self.revoked
         with authority.opened(self.directory, lambda: b"", self.now) as ca:
             try:
                 ca.renew_client(ca.last(name), DAYS, "passphrase", legacy=False)
             except CommandError:
-                assert not known
+                assert not renewable
                 return
+        assert renewable
         self.took(name)
 
     @rule(name=NAMES)

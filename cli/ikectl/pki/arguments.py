@@ -35,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     pki.add_argument(
         "--directory",
         metavar="PATH",
-        type=Path,
+        type=_absolute,
         default=DEFAULT_DIRECTORY,
         help="where everything is kept, default: %(default)s",
     )
@@ -147,6 +147,10 @@ def _add_publication(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a directory to put crl.pem and crl.der in as well, as of a web server",
     )
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
 
 
 def _days(text: str) -> int:

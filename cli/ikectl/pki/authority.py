@@ -79,11 +79,19 @@ class Authority:
         return Issued(entry, tuple(new))
 
     def last(self, name: str) -> Entry:
-        """Return the newest certificate of a name. Raises CommandError where there is none."""
+        """Return the newest certificate of a name, which may have expired.
+
+        Raises CommandError where there is none, and where it was revoked.
+        """
         of_name = (entry for entry in reversed(self.index.entries) if entry.name == name)
         last = next(of_name, None)
         if last is None:
             raise CommandError(f'"{name}" has no certificate; `ikectl pki list` shows which are')
+        if last.revoked is not None:
+            raise CommandError(
+                f'the certificate of "{name}" was revoked: `ikectl pki {last.kind} {name}` issues '
+                "another"
+            )
         return last
 
     def renew_gateway(self, last: Entry, days: int) -> Issued:
@@ -285,7 +293,7 @@ def load_certificate(directory: Path) -> x509.Certificate:
 
 
 def _load_key(path: Path, passphrase: Callable[[], bytes] | None) -> PrivateKey:
-    data = files.read(path)
+    data = files.read_private(path)
     encrypted = passphrase is not None and b"ENCRYPTED" in data
     try:
         secret = passphrase() if passphrase is not None and encrypted else None

@@ -24,6 +24,8 @@ from cli.ikectl.pki.pkcs12 import generate_passphrase
 _PASSPHRASE = "passphrase of the CA's key"  # noqa: S105 - the prompt for it
 _PASSPHRASE_REMEDY = "name a file with --ca-passphrase-file"  # noqa: S105
 _RELOAD = "the gateway reads it with: systemctl reload ikev1d"
+SOON = timedelta(days=30)
+"""A certificate with less than that left is pointed out."""
 _COLUMNS = ("NAME", "KIND", "STATE", "EXPIRES", "KEY", "SERIAL")
 
 
@@ -168,8 +170,17 @@ def _list(options: argparse.Namespace, now: datetime) -> None:
         late = ", OVERDUE: ikectl pki crl" if index.crl_next_update < now else ""
         due = f"{index.crl_next_update:%Y-%m-%d %H:%M} UTC{late}"
         print(f"CRL {index.crl_number}, {_revoked(index)} revoked, the next before {due}")
+    soon = [entry for entry in index.entries if _ends_soon(index, entry, now)]
+    for entry in soon:
+        days = (entry.not_after - now).days
+        print(f"{entry.name} expires in {days} days: ikectl pki renew {entry.name}")
     print()
     _table([_COLUMNS, *(_row(entry, now) for entry in index.entries)])
+
+
+def _ends_soon(index: Index, entry: Entry, now: datetime) -> bool:
+    """Whether a name will have no certificate in a while."""
+    return index.valid(entry.name, now) is entry and entry.not_after - now < SOON
 
 
 def _row(entry: Entry, now: datetime) -> tuple[str, ...]:

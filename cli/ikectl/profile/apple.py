@@ -33,6 +33,9 @@ def build(settings: Settings) -> bytes:
         "PayloadDescription": f"Connects to {settings.server} by L2TP over IPsec.",
         "PayloadContent": payloads,
     }
+    if certificate_uuid is not None:
+        # On a Mac that is the system's keychain, not the user's: IKE runs as root. iOS has one.
+        profile["PayloadScope"] = "System"
     return plistlib.dumps(profile)
 
 

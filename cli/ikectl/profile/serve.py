@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import socketserver
+import sys
 import threading
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -70,11 +71,12 @@ class OneTimeServer(ThreadingHTTPServer):
 
     def give(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request. One at a time: the document leaves once."""
+        if not hmac.compare_digest(handler.path.encode(), self.path.encode()):
+            handler.send_error(HTTPStatus.NOT_FOUND)
+            return
         with self._turn:
-            if self._given.is_set() or not hmac.compare_digest(
-                handler.path.encode(), self.path.encode()
-            ):
-                handler.send_error(HTTPStatus.NOT_FOUND)
+            if self._given.is_set():
+                handler.send_error(HTTPStatus.GONE)
                 return
             handler.send_response(HTTPStatus.OK)
             handler.send_header("Content-Type", self.document.media_type)
@@ -88,6 +90,8 @@ class OneTimeServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a device that went away: it may come again."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

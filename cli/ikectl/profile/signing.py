@@ -18,7 +18,7 @@ def sign(data: bytes, certificate_path: Path, key_path: Path, authority_path: Pa
     try:
         certificate = x509.load_pem_x509_certificate(files.read(certificate_path))
         authority = x509.load_pem_x509_certificate(files.read(authority_path))
-        key = load_pem_private_key(files.read(key_path), None)
+        key = load_pem_private_key(files.read_private(key_path), None)
     except (ValueError, TypeError) as error:
         raise CommandError(f"cannot sign with {certificate_path}: {error}") from None
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):

@@ -440,6 +440,30 @@ def test_nothing_to_renew(made: Pki) -> None:
     assert "ikectl pki list" in err
 
 
+def test_what_was_revoked_is_not_renewed(made: Pki, directory: Path) -> None:
+    made("client", "alice")
+    made("revoke", "alice")
+    status, _, err = made("renew", "alice")
+    assert status == REFUSED
+    assert "ikectl pki client alice" in err
+
+
+def test_a_key_that_others_may_read_is_not_used(made: Pki, directory: Path) -> None:
+    (directory / "ca.key").chmod(0o644)
+    status, _, err = made("client", "alice")
+    assert status == REFUSED
+    assert f"chmod 600 {directory / 'ca.key'}" in err
+
+
+def test_list_points_out_what_expires_soon(made: Pki) -> None:
+    made("client", "alice", "--days", "20")
+    made("client", "bob", "--days", "20")
+    made("renew", "bob", "--days", "90")
+    out = made("list")[1]
+    assert "alice expires in 19 days: ikectl pki renew alice" in out
+    assert "bob expires" not in out
+
+
 def test_revoking_a_name_revokes_all_of_it(made: Pki, directory: Path) -> None:
     made("client", "alice")
     first = certificate(directory / "clients/alice.crt").serial_number

@@ -123,7 +123,9 @@ def test_apple_with_routes_keeps_the_rest_outside_and_says_what_it_cannot(
 
 
 def test_apple_with_a_certificate(profile: Profile, pki: Path) -> None:
-    found = payloads(profile("apple", "--client", "alice"))
+    text = profile("apple", "--client", "alice")
+    assert plistlib.loads(text.encode())["PayloadScope"] == "System"
+    found = payloads(text)
     client = found["com.apple.security.pkcs12"]
     authority = x509.load_der_x509_certificate(found["com.apple.security.root"]["PayloadContent"])
     assert authority == x509.load_pem_x509_certificate((pki / "ca.crt").read_bytes())

@@ -91,10 +91,10 @@ def test_many_at_once_get_it_once() -> None:
                 return get(server, server.path)[0]
             except OSError:
                 # The server has ended between connection and request.
-                return 404
+                return 410
 
         with ThreadPoolExecutor(8) as pool:
-            assert sorted(pool.map(race, range(8))) == [200, *[404] * 7]
+            assert sorted(pool.map(race, range(8))) == [200, *[410] * 7]
         assert ended()
 
 
