@@ -12,7 +12,7 @@ from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
-from cli.ikev1d.udp import IkeSockets
+from cli.ikev1d.udp import IKE_PORT, IkeSockets
 from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import (
@@ -44,6 +44,7 @@ from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.replacement import SameIdentity
 from ikev1.core.responder import Responder
+from xfrm.esp_tap import StrayEsp
 
 Question = InstallInbound | InstallOutbound | CountReceived | CountChild
 
@@ -149,6 +150,17 @@ class IkeHost:
     def moved(self, inbound_spi: int, remote: str, port: int) -> None:
         """The kernel has seen a client's ESP come from elsewhere."""
         self._carry_out(self.engine.moved(inbound_spi, remote, port, self._loop.time()))
+
+    def stray_esp(self, stray: StrayEsp) -> None:
+        """ESP has come that is for no SA of this run."""
+        local, remote, port = stray.destination, stray.source, stray.source_port
+        path = (
+            Path(local, stray.destination_port, remote, port, encapsulated=True)
+            if port
+            else Path(local, IKE_PORT, remote, IKE_PORT)
+        )
+        now = self._loop.time()
+        self._carry_out(self.engine.unknown_spi(stray.spi, path, stray.size, now))
 
     def close_client(self, client_id: str, cause: str) -> None:
         """End one client, with Deletes for it."""

@@ -98,7 +98,8 @@ class LnsHost:
     `addresses` are the local ones to serve, none for all. By a client's mark `client_id` gives its
     name in the log, `connection` the name of its connection, and `policy` the IPsec policy for the
     socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and the
-    cause of the last one's end where that is the client's silence, else "".
+    cause of the last one's end where that is the client's silence, else ""; `logged_in` with a user
+    and its mark, and with mark and session of each of its other sessions.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class LnsHost:
         connection: Callable[[int], str],
         policy: Callable[[int], bytes],
         tunnels_changed: Callable[[int, int, str], None],
+        logged_in: Callable[[str, int, int, int], None],
     ) -> None:
         self._config = config
         self._connection = connection
@@ -124,6 +126,7 @@ class LnsHost:
         """Tunnels that are up, by mark."""
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
+        self._logged_in = logged_in
         self._log = ClientLog("ikev1d.l2tp")
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
@@ -177,6 +180,10 @@ class LnsHost:
         """The client's SAs are gone."""
         self._carry_out(self.engine.client_gone(mark, self._loop.time(), cause))
         self.data_paths.forget(mark)
+
+    def ask(self, session_id: int) -> None:
+        """Ask the client of a session whether it is there."""
+        self._carry_out(self.engine.ask(session_id))
 
     def hang_up(self, mark: int, cause: str) -> None:
         """End a client's tunnels, and tell it."""
@@ -289,7 +296,6 @@ class LnsHost:
             case TunnelRefused():
                 log.warning("L2TP tunnel refused", host=event.host_name, cause=event.cause)
             case SessionUp():
-                self._sessions_of.setdefault(event.user, set()).add(event.session_id)
                 log.info(
                     "user connected",
                     user=event.user,
@@ -297,6 +303,7 @@ class LnsHost:
                     auth=event.auth_protocol.value,
                     mtu=event.mtu,
                 )
+                self._user_connected(event)
             case SessionDown():
                 _forget(self._sessions_of, event.user, event.session_id)
                 log.info(
@@ -311,6 +318,15 @@ class LnsHost:
                 )
             case Dropped():
                 log.debug("L2TP dropped", reason=event.reason.value, detail=event.detail)
+
+    def _user_connected(self, event: SessionUp) -> None:
+        sessions = self._sessions_of.setdefault(event.user, set())
+        for older in sessions:
+            peer = self.engine.peer_of(older)
+            if peer is not None and peer.mark != event.peer.mark:
+                # On the loop's next turn: we are within the engine's effects.
+                self._loop.call_soon(self._logged_in, event.user, event.peer.mark, peer.mark, older)
+        sessions.add(event.session_id)
 
 
 def _forget(table: dict[K, set[int]], key: K, number: int) -> int:

@@ -14,6 +14,7 @@ from l2tp.datapath.interface import Interfaces
 from l2tp.datapath.kernel import KernelDataPaths
 from l2tp.datapath.tun import TunDataPath
 from l2tp.datapath.udp import Datagram, L2tpSocket
+from xfrm.esp_tap import EspTap, StrayEsp
 from xfrm.events import Event
 from xfrm.sadb import Sadb
 
@@ -23,6 +24,7 @@ class Machine:
     """How to make each of the gateway's ends towards the kernel and the network."""
 
     sadb: Callable[[Callable[[Event], None]], Sadb] = Sadb
+    esp_tap: Callable[[Callable[[StrayEsp], None]], EspTap] = EspTap
     ike_sockets: Callable[[Sequence[str]], IkeSockets] = IkeSockets
     l2tp_socket: Callable[[Callable[[Datagram], None]], L2tpSocket] = L2tpSocket
     kernel_data_paths: Callable[[Callable[[Datagram], None]], KernelDataPaths] = KernelDataPaths

@@ -17,14 +17,17 @@ from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.look_alikes import LookAlikes
 from cli.ikev1d.machine import LINUX, Machine
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
 from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT
 from ikev1.core.effects import ChildSa, ChildUp
+from ikev1.core.spi import MULTIPLIER, SHIFT
 from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.flows import Flow
 from xfrm.errors import KernelError
+from xfrm.esp_tap import StrayEsp
 from xfrm.events import Event, Expire, NatMapping, Resync
 from xfrm.sockets import through_sa
 
@@ -87,6 +90,7 @@ class Gateway:
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
         self._answers: Answers | None = None
+        self._look_alikes: LookAlikes | None = None
 
     @property
     def _config(self) -> Config:
@@ -159,14 +163,35 @@ class Gateway:
             self._connection,
             self._socket_policy,
             self._tunnels_changed,
+            self._logged_in,
         )
         self._undo.push_async_callback(self._lns.close)
+        self._look_alikes = LookAlikes(
+            self._ike.engine.clients, self._sas.received, self._lns.ask, self._close_client
+        )
+        self._undo.callback(self._look_alikes.close)
         await self._lns.start()
         self._answers = Answers(
             self._in_force, self._addresses, self._sas, self._ike, self._lns, self._story
         )
         sockets.start(self._ike.receive)
+        self._listen_for_stray_esp(self._ike)
         return left
+
+    def _listen_for_stray_esp(self, ike: IkeHost) -> None:
+        """Hear of clients of an earlier run; without it they find out by themselves, but later."""
+
+        def stray(esp: StrayEsp) -> None:
+            if not self._addresses or esp.destination in self._addresses:
+                ike.stray_esp(esp)
+
+        tap = self._machine.esp_tap(stray)
+        try:
+            tap.open(MULTIPLIER, SHIFT, ike.engine.spi_stamp)
+        except KernelError as error:
+            self._log.warning("clients get no hint about SAs that are gone", cause=error)
+        else:
+            self._undo.callback(tap.close)
 
     def _try_algorithms(self) -> None:
         """Find out which ESP algorithms the kernel has. Raises StartError if it has none."""
@@ -290,6 +315,10 @@ class Gateway:
             self._loop.call_soon(self._close_client, mark, silence)
         else:
             self._watch_idle(mark)
+
+    def _logged_in(self, user: str, mark: int, older_mark: int, older_session: int) -> None:
+        if self._look_alikes is not None:
+            self._look_alikes.logged_in(user, mark, older_mark, older_session)
 
     def _watch_idle(self, mark: int) -> None:
         self._stop_watching(mark)

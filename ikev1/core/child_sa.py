@@ -10,12 +10,11 @@ from ikev1.core.effects import ChildSa, EspSuite
 from ikev1.core.errors import ExchangeError
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.proposals import EspChoice
+from ikev1.core.spi import FIRST_SPI
 from ikev1.crypto import keymat
 from ikev1.wire.enums import NotifyType, ProtocolId
 from ikev1.wire.payloads import Identification
 
-FIRST_SPI = 0x100
-"""RFC 2406 section 2.1 reserves what is below."""
 GCM_SALT = 4
 """Octets of KEYMAT after an AES-GCM key, RFC 4106 section 8.1."""
 LIFETIME_MARGIN = 60
@@ -53,10 +52,7 @@ class Negotiated:
 
 def free_spi(context: Context) -> int:
     """A random SPI that no child of ours has; one of somebody else's is refused by the kernel."""
-    while True:
-        spi = int.from_bytes(context.random(4), "big")
-        if spi >= FIRST_SPI and context.clients.by_inbound_spi(spi) is None:
-            return spi
+    return context.spis.draw(lambda spi: context.clients.by_inbound_spi(spi) is not None)
 
 
 def spi_of_peer(choice: EspChoice) -> int:

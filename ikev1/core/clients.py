@@ -107,6 +107,15 @@ class Client:
         """The child SA of a Quick Mode, if it has come that far."""
         return next((child for child in self.children if child.quick_mode == quick_mode), None)
 
+    def looks_like(self, other: Client) -> bool:
+        """Whether the two may be one device, behind one NAT that has given it another port."""
+        return (self.path.remote, self.identity, self.connection, self.implementation) == (
+            other.path.remote,
+            other.identity,
+            other.connection,
+            other.implementation,
+        )
+
     @property
     def carrying(self) -> Child | None:
         """The child whose outbound SA is in use, or will be in a moment."""

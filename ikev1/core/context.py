@@ -35,11 +35,14 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
+from ikev1.core.spi import SpiSpace
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.payloads import Payload
 
 IKE_LIFETIME_MARGIN = 60
 """Seconds that a Phase 1 SA of ours outlives the client's, which is the one to end it."""
+REMEMBERED_COOKIES = 4096
+"""Pairs of SAs that have ended, some 150 octets each: late and doubled messages get no hint."""
 MAX_CHILDREN = 16
 """Child SAs of one client. Two is usual (one draining after a rekey)."""
 METHOD_NAMES = {
@@ -62,8 +65,11 @@ class Context:
         self.settings = settings
         self.random = random
         self.clients = Clients(marks)
+        self.spis = SpiSpace(random)
         self.ike_sas: dict[bytes, IkeSa] = {}
         """By cookie pair."""
+        self.ended: dict[bytes, None] = {}
+        """Cookie pairs of late, the oldest first: what still comes under them is no wonder."""
         self.now = 0.0
         self._effects: list[Effect] = []
         self._tickets = 0
@@ -217,7 +223,7 @@ class Context:
         """End a Phase 1 SA, with a Delete for the peer where `tell`; child SAs live on."""
         if tell and sa.established:
             self.inform(sa, informational.delete_ike_sa(sa))
-        del self.ike_sas[sa.cookies]
+        self.forget_cookies(sa)
         for exchange in (*sa.exchanges.values(), sa.main_mode):
             if exchange is not None:
                 exchange.close()
@@ -228,6 +234,13 @@ class Context:
         client.phase1.remove(sa.cookies)
         self.emit(IkeSaDown(client.id, cause))
         self._forget_if_empty(client, cause)
+
+    def forget_cookies(self, sa: IkeSa) -> None:
+        """Take an SA out of the table; it is remembered for a while that it was there."""
+        del self.ike_sas[sa.cookies]
+        self.ended[sa.cookies] = None
+        if len(self.ended) > REMEMBERED_COOKIES:
+            del self.ended[next(iter(self.ended))]
 
     # --- child SAs -------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class HalfOpen:
         """Main Mode has failed: nothing of the SA is kept."""
         self.leave(sa)
         self._begun.pop(sa.origin, None)
-        del self._context.ike_sas[sa.cookies]
+        self._context.forget_cookies(sa)
         if sa.main_mode is not None:
             sa.main_mode.close()
 

@@ -33,10 +33,22 @@ def delete_ike_sa(sa: IkeSa) -> Delete:
 
 def delete_child(child: ChildSa) -> Delete:
     """The Delete for a child SA: the SPI is that of our inbound SA, which the client sends to."""
-    return Delete(
+    return delete_spi(child.inbound_spi)
+
+
+def delete_spi(spi: int) -> Delete:
+    """The Delete for one SPI of ours."""
+    return Delete(doi=DOI_IPSEC, protocol_id=ProtocolId.ESP, spis=(spi.to_bytes(4, "big"),))
+
+
+def unknown_spi(spi: int) -> Notification:
+    """INVALID-SPI about an SPI that is none of ours."""
+    return Notification(
         doi=DOI_IPSEC,
         protocol_id=ProtocolId.ESP,
-        spis=(child.inbound_spi.to_bytes(4, "big"),),
+        notify_type=NotifyType.INVALID_SPI,
+        spi=spi.to_bytes(4, "big"),
+        data=b"",
     )
 
 

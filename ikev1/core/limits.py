@@ -5,6 +5,10 @@ from __future__ import annotations
 COMPLAINTS = (10.0, 50.0)
 """Refusals of unauthenticated peers that are logged and answered: a second, and at once."""
 
+HINTS = (100.0, 200.0)
+"""Answers to what is of no SA of ours, by all senders together: a second, and at once. Enough for
+ten thousand clients in the minutes after a restart, and some 50 octets each."""
+
 
 class TokenBucket:
     """So many events a second on the long run, and so many at once."""

@@ -13,6 +13,7 @@ from ikev1.core.effects import Path, Refused
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Exchange, Message
 from ikev1.core.half_open import HalfOpen, Origin
+from ikev1.core.hints import Hints
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.informational import notification
 from ikev1.core.keepalive import Keepalives
@@ -40,12 +41,14 @@ class Phase1:
         runner: ScriptRunner,
         liveness: Liveness,
         keepalives: Keepalives,
+        hints: Hints,
     ) -> None:
         self._context = context
         self._timers = timers
         self._runner = runner
         self._liveness = liveness
         self._keepalives = keepalives
+        self._hints = hints
         self.half_open = HalfOpen(context)
 
     def first_message(self, header: Header, datagram: bytes, path: Path) -> None:
@@ -92,8 +95,11 @@ class Phase1:
     def main_mode(self, header: Header, datagram: bytes, path: Path) -> None:
         """A later message of Main Mode."""
         sa = self._context.ike_sas.get(header.initiator_cookie + header.responder_cookie)
-        if sa is None or sa.main_mode is None:
-            self._context.drop(path, "unknown-cookie")
+        if sa is None:
+            self._hints.unknown_cookies(header, datagram, path)
+            return
+        if sa.main_mode is None:
+            self._context.drop(path, "late-main-mode")
             return
         exchange = sa.main_mode
         encrypted = bool(header.flags & Flag.ENCRYPTION)

@@ -13,6 +13,7 @@ from ikev1.core.context import Context
 from ikev1.core.effects import Path, Refused
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Exchange, Message
+from ikev1.core.hints import Hints
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.informational_received import act_on
 from ikev1.core.liveness import Liveness
@@ -39,20 +40,25 @@ class Phase2:
         runner: ScriptRunner,
         liveness: Liveness,
         rekeying: Rekeying,
+        hints: Hints,
     ) -> None:
         self._context = context
         self._timers = timers
         self._runner = runner
         self._liveness = liveness
         self._rekeying = rekeying
+        self._hints = hints
 
     def message(self, header: Header, datagram: bytes, path: Path) -> None:
         """A message of Quick Mode or an Informational exchange."""
         sa = self._context.ike_sas.get(header.initiator_cookie + header.responder_cookie)
-        if sa is None or not sa.established:
-            # Whatever it says, nobody has proved to have sent it (RFC 2408 section 5.14 lets a
-            # notification be believed; it would hand the sessions of others to anybody).
-            self._context.drop(path, "unknown-cookie")
+        # Whatever it says, nobody has proved to have sent it (RFC 2408 section 5.14 lets a
+        # notification be believed; it would hand the sessions of others to anybody).
+        if sa is None:
+            self._hints.unknown_cookies(header, datagram, path)
+            return
+        if not sa.established:
+            self._context.drop(path, "half-open-cookie")
             return
         if not header.flags & Flag.ENCRYPTION:
             self._context.drop(path, "not-encrypted")

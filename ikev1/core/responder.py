@@ -13,6 +13,7 @@ from ikev1.core.context import Context
 from ikev1.core.effects import Carried, Dropped, Effect, Path, Received
 from ikev1.core.exchange import Settings
 from ikev1.core.fragmentation import Fragments, Standing
+from ikev1.core.hints import Hints
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.keepalive import Keepalives
 from ikev1.core.liveness import Liveness
@@ -39,12 +40,23 @@ class Responder:
         self._liveness = Liveness(self._context, self._timers.at)
         self._keepalives = Keepalives(self._context, self._timers.at)
         self._fragments = Fragments(self._timers.at, self._context.drop)
+        self._hints = Hints(self._context)
         self._phase1 = Phase1(
-            self._context, self._timers, self._runner, self._liveness, self._keepalives
+            self._context,
+            self._timers,
+            self._runner,
+            self._liveness,
+            self._keepalives,
+            self._hints,
         )
         self._rekeying = Rekeying(self._context, self._timers, self._runner, self._liveness)
         self._phase2 = Phase2(
-            self._context, self._timers, self._runner, self._liveness, self._rekeying
+            self._context,
+            self._timers,
+            self._runner,
+            self._liveness,
+            self._rekeying,
+            self._hints,
         )
 
     # --- entry points ----------------------------------------------------------------------------
@@ -114,6 +126,12 @@ class Responder:
             self._context.move(client, path)
         return self._context.take_effects()
 
+    def unknown_spi(self, spi: int, path: Path, size: int, now: float) -> list[Effect]:
+        """ESP of `size` octets has come under an SPI that no SA has."""
+        self._context.now = now
+        self._hints.unknown_spi(spi, path, size)
+        return self._context.take_effects()
+
     def reconfigure(self, settings: Settings, now: float) -> list[Effect]:
         """Serve by other settings from now on.
 
@@ -142,6 +160,11 @@ class Responder:
         return self._context.take_effects()
 
     # --- views -----------------------------------------------------------------------------------
+
+    @property
+    def spi_stamp(self) -> int:
+        """What tells the SPIs of this run from others, see `ikev1.core.spi`."""
+        return self._context.spis.stamp
 
     @property
     def clients(self) -> Clients:

@@ -1,5 +1,7 @@
 """A Linux roadwarrior: charon or pluto for IPsec, xl2tpd and pppd for what runs inside it."""
 
+from signal import SIGKILL
+
 from interop.netns import Host
 from interop.peers.ipsec import IpsecInitiator
 from interop.peers.strongswan import Connection
@@ -51,6 +53,13 @@ class LinuxClient:
         """End PPP and L2TP, then IPsec, telling the gateway."""
         self.l2tp.disconnect()
         self.ipsec.terminate(self.connection.name)
+
+    def crash(self) -> None:
+        """Lose everything at once, as in a power cut: nobody is told, and the kernel forgets."""
+        self.ipsec.process.stop(SIGKILL)
+        self.l2tp.crash()
+        for kind in ("state", "policy"):
+            self.host.run("ip", "xfrm", kind, "flush")
 
     def stop(self) -> None:
         """End its programs; what was up is taken down. The machine is free for another client."""

@@ -66,6 +66,7 @@ connections {{
         }}
         remote {{
             auth = psk
+            {remote_id}
         }}
         children {{
             {name} {{
@@ -99,6 +100,8 @@ class Connection:
     psk: str
     name: str = "l2tp"
     local_id: str | None = None
+    remote_id: str | None = None
+    """None for any; with INITIAL-CONTACT, charon has to know whom it says it to."""
     ike_proposals: str = "aes256-sha256-modp2048"
     esp_proposals: str = "aes256-sha1"
     local_ts: str = "dynamic[udp/1701]"
@@ -123,6 +126,7 @@ class Connection:
             remote_address=self.remote_address,
             psk=self.psk,
             local_id=f"id = {self.local_id}" if self.local_id else "",
+            remote_id=f"id = {self.remote_id}" if self.remote_id else "",
             ike_proposals=self.ike_proposals,
             esp_proposals=self.esp_proposals,
             local_ts=self.local_ts,

@@ -5,10 +5,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from signal import SIGKILL
 
 from interop.errors import LabError
 from interop.netns import Host
-from interop.process import Process
+from interop.process import STOP_LIMIT, Process
 from interop.wait import until
 
 CONFIGURATION = "/run/xl2tpd.conf"
@@ -195,6 +196,16 @@ class Xl2tpdClient:
         self._command("d gateway")
         until(lambda: not self.pppd_running(), "pppd to end", CONNECT_LIMIT)
         self.process.stop()
+
+    def crash(self) -> None:
+        """End xl2tpd and pppd without a word to anybody."""
+        self.process.stop(SIGKILL)
+        for pid, name in self.host.processes().items():
+            if name == "pppd":
+                os.kill(pid, SIGKILL)
+        until(lambda: not self.pppd_running(), "pppd to be gone", STOP_LIMIT)
+        for file in self.host.path(LINK_DIRECTORY).iterdir():
+            file.unlink()
 
 
 def _links(host: Host) -> list[Link]:

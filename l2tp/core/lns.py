@@ -114,6 +114,14 @@ class Lns:
         for tunnel in self._of_client(mark):
             tunnel.reachable(now)
 
+    def ask(self, session_id: int) -> list[Effect]:
+        """Ask the peer of a session whether it is there; an unknown ID is no error."""
+        session = self._shared.sessions.get(session_id)
+        if session is not None:
+            session.ask()
+            self._settle(session.tunnel)
+        return self._drain()
+
     # Answers.
 
     def complete(self, ticket: int, result: Result, now: float) -> list[Effect]:
@@ -230,6 +238,11 @@ class Lns:
     def pool(self) -> AddressPool:
         """The addresses that clients get."""
         return self._settings.pool
+
+    def peer_of(self, session_id: int) -> Peer | None:
+        """Where the peer of a session is."""
+        session = self._shared.sessions.get(session_id)
+        return session.tunnel.peer if session is not None else None
 
     # Inside.
 

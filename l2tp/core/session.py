@@ -162,6 +162,10 @@ class Session:
         except ProtocolError as failure:
             self._drop(DropReason.MALFORMED, str(failure))
 
+    def ask(self) -> None:
+        """Ask the peer whether it is there."""
+        self.link.ask()
+
     # Answers of the host.
 
     def login_answered(self, request: AuthRequest, answer: AuthAnswer, now: float) -> None:

@@ -288,6 +288,11 @@ class Link:
         elif protocol is self._auth_protocol and self.phase is Phase.AUTHENTICATE:
             self.close(f"peer rejected {protocol}", now)
 
+    def ask(self) -> None:
+        """Send an LCP echo now, whatever the interval; nothing before the network phase."""
+        if self.phase is Phase.NETWORK:
+            self.lcp.send_echo()
+
     def _echo(self, now: float) -> None:
         if self.lcp.unanswered_echoes >= self._echo_settings.failures:
             # One Terminate-Request; nobody is there to confirm it.

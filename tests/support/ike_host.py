@@ -148,6 +148,10 @@ class IkeHost:
         """Say that the kernel has ended an SA."""
         return self._run(self.engine.child_expired(spi, self.now))
 
+    def unknown_spi(self, spi: int, path: Path, size: int) -> list[tuple[Path, bytes]]:
+        """Say that ESP has come for which there is no SA."""
+        return self._run(self.engine.unknown_spi(spi, path, size, self.now))
+
     def reconfigure(self, settings: Settings) -> list[tuple[Path, bytes]]:
         """Serve by other settings from now on."""
         return self._run(self.engine.reconfigure(settings, self.now))

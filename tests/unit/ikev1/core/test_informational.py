@@ -410,7 +410,7 @@ def test_before_phase_1_is_complete() -> None:
     values = [Delete(Doi.IPSEC, ProtocolId.ISAKMP, (cookies,))]
     client.give_bytes(build_message(cookies, ExchangeType.INFORMATIONAL, 5, values))
     client.give_bytes(build_message(cookies, ExchangeType.INFORMATIONAL, 5, values, flags=1))
-    assert host.drops() == ["unknown-cookie"] * 2
+    assert host.drops() == ["half-open-cookie"] * 2
     client.run([third])
     client.quick_mode()
     assert agree(client.sas[-1], client.child())

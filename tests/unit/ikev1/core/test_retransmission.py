@@ -147,7 +147,7 @@ def test_message_5_again_after_the_client_has_shown_that_it_has_message_6() -> N
     _, _, fifth = messages(client)
     client.quick_mode()
     assert client.give(fifth) == []
-    assert host.drops() == ["unknown-cookie"]
+    assert host.drops() == ["late-main-mode"]
     assert len(host.told_of(IkeSaUp)) == 1
 
 
