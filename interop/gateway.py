@@ -26,8 +26,8 @@ NOTIFY_MESSAGE = 4096
 def configuration(settings: GatewaySettings, extra: Mapping[str, str]) -> str:
     """Return the daemon's TOML file, which holds the secrets of ``settings``.
 
-    ``extra`` adds lines to sections, as in {"ike": 'policy = "strict"'}, or a section, as in
-    {"[psk]": 'secret = "another"'}.
+    ``extra`` adds lines to sections, as in {"ike": 'policy = "strict"'}, or a section of which
+    there can be several: {"[certificate]": 'pkcs12 = "gateway.p12"'}.
     """
     first, last = settings.pool
     sections = {

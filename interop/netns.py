@@ -71,13 +71,13 @@ class Host:
         """Where we can reach the absolute ``path`` of this machine's own mounts."""
         return Path(f"/proc/{self.pid}/root") / path.lstrip("/")
 
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+    def write(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
         """Write a file as this machine sees it; ``mode`` is in force before the first byte."""
         file = self.path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w") as output:
-            output.write(text)
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(content if isinstance(content, bytes) else content.encode())
 
     def _inside(self, *arguments: str) -> list[str]:
         return ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", *arguments]

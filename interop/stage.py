@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from interop.certificates import Identity
 from interop.errors import LabError
 from interop.gateway import Ikev1d
 from interop.lab import Lab
@@ -33,7 +34,8 @@ class Stage:
     """``topology`` with a started gateway; a context manager.
 
     ``fault`` names one of `interop.relay.FAULTS` for the cable to the gateway. ``reference`` puts
-    Debian's programs in the place of our daemon. ``extra`` is for `interop.gateway.configuration`.
+    Debian's programs in the place of our daemon. ``extra`` is for `interop.gateway.configuration`;
+    ``files`` are written on the gateway's machine, readable for root only, before it starts.
     """
 
     gateway: Ikev1d | ReferenceGateway
@@ -52,18 +54,22 @@ class Stage:
         reference: bool = False,
         settings: GatewaySettings | None = None,
         extra: Mapping[str, str] | None = None,
+        files: Mapping[str, str | bytes] | None = None,
     ) -> None:
         self.lab = Lab(with_relay(topology) if fault else topology, directory)
         self.settings = settings or GatewaySettings(address=topology.gateway_address)
         self._fault = fault
         self._reference = reference
         self._extra = extra
+        self._files = files or {}
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.enter_context(self.lab)
             machine = self.lab["gateway"]
             self.relay = Relay(self.lab["relay"], self._fault) if self._fault else None
+            for path, content in self._files.items():
+                machine.write(path, content, 0o600)
             self.before = take_snapshot(machine)
             if self._reference:
                 self.gateway = ReferenceGateway(machine, self.settings)
@@ -107,6 +113,9 @@ class Stage:
         encap: bool = False,
         fragmentation: str = "yes",
         fragment_size: int = 1280,
+        certificate: Identity | None = None,
+        local_id: str | None = None,
+        remote_id: str | None = None,
     ) -> LinuxClient:
         """Start a Linux client on ``machine``, ready to dial in with these settings.
 
@@ -114,7 +123,8 @@ class Stage:
         the traffic selectors: what it asks for. L2TP itself runs from ``l2tp_port``, 0 for one that
         the kernel picks, to 1701. A secret that is not given is the right one. ``program`` is
         "strongswan" or "libreswan", which knows neither ``retransmit_tries`` nor ``fragment_size``;
-        ``encap`` insists on ESP in UDP.
+        ``encap`` insists on ESP in UDP. A ``certificate`` goes in the place of the secret; the IDs
+        are this side's and the gateway's, None for what the program makes of it.
         """
         connection = Connection(
             local_address="%any",
@@ -126,6 +136,9 @@ class Stage:
             remote_ts=f"dynamic[udp/{gateway_port}]",
             encap=encap,
             fragmentation=fragmentation,
+            certificate=certificate,
+            local_id=local_id,
+            remote_id=remote_id,
         )
         host = self.lab[machine]
         ipsec: IpsecInitiator

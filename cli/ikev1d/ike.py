@@ -14,7 +14,7 @@ from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IKE_PORT, IkeSockets
 from ikev1.core.clients import MarkSpace
-from ikev1.core.credentials import Credentials, PresharedKey
+from ikev1.core.credentials import CertificateCredential, Credentials, PresharedKey
 from ikev1.core.effects import (
     AgreeDh,
     Alive,
@@ -66,15 +66,29 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
             max_lifetime=config.esp.max_lifetime,
         ),
         credentials=Credentials(
-            PresharedKey(
-                connection=psk.connection,
-                secret=psk.secret.reveal(),
-                local=psk.local,
-                remote=psk.remote,
-                identity=psk.identity,
-                one_client=psk.one_client,
-            )
-            for psk in config.psks
+            (
+                PresharedKey(
+                    connection=psk.connection,
+                    secret=psk.secret.reveal(),
+                    local=psk.local,
+                    remote=psk.remote,
+                    identity=psk.identity,
+                    one_client=psk.one_client,
+                )
+                for psk in config.psks
+            ),
+            (
+                CertificateCredential.of(
+                    one.connection,
+                    one.key,
+                    one.chain,
+                    one.trust,
+                    identity=one.identity,
+                    local=one.local,
+                    remote=one.remote,
+                )
+                for one in config.certificates
+            ),
         ),
         public_address=None if public_address is None else str(public_address),
         half_open_limit=config.ike.half_open_limit,

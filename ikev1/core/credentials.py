@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from ikev1.wire.enums import AuthMethod
 from ikev1.wire.payloads import Identification
+from ikev1.x509.certificate import Certificate, make_bundle
+from ikev1.x509.identity import of_certificate, of_subject
 from ikev1.x509.trust import Trust
 
 MAX_CANDIDATES = 64
@@ -92,6 +94,39 @@ class CertificateCredential:
     """The names, in DER, of the authorities of clients, which they are asked for."""
     local: Network | None = ANY
     remote: Network | None = ANY
+
+    @classmethod
+    def of(
+        cls,
+        connection: str,
+        key: SigningKey,
+        chain: Sequence[Certificate],
+        trust: Trust,
+        *,
+        identity: Identification | None = None,
+        local: Network | None = ANY,
+        remote: Network | None = ANY,
+    ) -> CertificateCredential:
+        """What `chain`, the gateway's own certificate and its authorities', has in it."""
+        own = chain[0]
+        # The last authority of all needs no sending: who does not have it trusts nothing it signed.
+        sent = [one for one in chain if one is own or one.subject != one.issuer]
+        name = own.dns_names[0] if own.dns_names else None
+        return cls(
+            connection=connection,
+            method=own.method,
+            key=key,
+            chain=tuple(one.der for one in sent),
+            bundle=make_bundle(sent),
+            issuers=frozenset(one.issuer.public_bytes() for one in chain),
+            subject=of_subject(own),
+            fqdn=None if name is None else of_certificate(f"@{name}", own),
+            identity=identity,
+            trust=trust,
+            authorities=tuple(one.subject.public_bytes() for one in trust.anchors),
+            local=local,
+            remote=remote,
+        )
 
     @property
     def is_for_one(self) -> bool:

@@ -14,6 +14,7 @@ from ikev1.core.proposals import IkeChoice
 from ikev1.core.quirks import UNKNOWN, Implementation
 from ikev1.crypto import keymat
 from ikev1.crypto.cipher import CipherError, decrypt, encrypt
+from ikev1.crypto.signatures import proof_hash
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType, Flag, NotifyType
 from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
@@ -78,6 +79,12 @@ class IkeSa:
     def under_way(self) -> list[Exchange]:
         """The Quick Modes that have not come to their end."""
         return [exchange for exchange in self.exchanges.values() if not exchange.done]
+
+    @property
+    def proof_hash(self) -> int:
+        """The hash that HASH_I and HASH_R are made with."""
+        assert self.choice is not None
+        return proof_hash(self.choice.method, self.choice.hash)
 
     def remember(self, message_id: int) -> None:
         """Note that a message ID has been used."""

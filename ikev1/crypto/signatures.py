@@ -27,6 +27,12 @@ CURVES: Final[dict[str, AuthMethod]] = {
 SIGNATURE_METHODS: Final = frozenset({AuthMethod.RSA_SIGNATURE, *CURVES.values()})
 """The methods of Phase 1 that are served with certificates."""
 
+_PROOF_HASHES: Final = {
+    AuthMethod.ECDSA_256: HashAlgorithm.SHA2_256,
+    AuthMethod.ECDSA_384: HashAlgorithm.SHA2_384,
+    AuthMethod.ECDSA_521: HashAlgorithm.SHA2_512,
+}
+
 _DIGESTS: Final[dict[int, hashes.HashAlgorithm]] = {
     HashAlgorithm.MD5: hashes.MD5(),  # noqa: S303 - a peer's choice, and of an HMAC's output
     HashAlgorithm.SHA1: hashes.SHA1(),  # noqa: S303
@@ -41,6 +47,14 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 class SignatureError(Exception):
     """A key that cannot be used, or a signature that does not verify; the text says which."""
+
+
+def proof_hash(method: int, negotiated: int) -> int:
+    """The hash whose PRF makes HASH_I and HASH_R, for the hash of the SA.
+
+    RFC 4754 section 3 names one for each curve, and charon makes them so whatever was negotiated.
+    """
+    return _PROOF_HASHES.get(AuthMethod(method), HashAlgorithm(negotiated))
 
 
 def method_of(key: object) -> AuthMethod:

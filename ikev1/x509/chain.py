@@ -43,6 +43,13 @@ CLIENT_USAGES = {
 }
 """RFC 4945 section 5.1.3.12, RFC 5280 section 4.2.1.12, and what came before ipsecIKE."""
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+SERVER_USAGES = {
+    SERVER_AUTH: "serverAuth",
+    "1.3.6.1.5.5.8.2.2": "ikeIntermediate",
+    "1.3.6.1.5.5.7.3.17": "ipsecIKE",
+    "2.5.29.37.0": "anyExtendedKeyUsage",
+}
+"""What clients look for in the gateway's certificate; Windows for the first, Apple for either."""
 
 
 def validate(

@@ -130,6 +130,11 @@ class NamePattern:
         rdns = _split(text.removeprefix("/"), separators)
         return cls(text, tuple(tuple(map(_attribute, _split(rdn, "+"))) for rdn in rdns))
 
+    @classmethod
+    def of(cls, name: Name) -> NamePattern:
+        """The pattern that stands for this name alone."""
+        return cls(show(name), canonical(name))
+
     def matches(self, name: Name) -> bool:
         """Whether a name is one of those that the pattern stands for."""
         there = canonical(name)

@@ -42,6 +42,7 @@ class Cause(StrEnum):
     MM6_PAYLOADS = "mm6-payloads"
     MM6_ID_TYPE = "mm6-id-type"
     MM6_HASH = "mm6-hash"
+    MM6_SIGNATURE = "mm6-signature"
     QM2_PAYLOADS = "qm2-payloads"
     QM2_HASH_FIRST = "qm2-hash-first"
     QM2_SA_SECOND = "qm2-sa-second"
@@ -203,10 +204,18 @@ def message_4(payloads: Payloads, nat_d: PayloadType | None) -> Findings:
         yield Cause.MM4_NAT_D, f"{count} of {sorted(numbers)}"
 
 
-def message_6(payloads: Payloads, *, server_behind_nat: bool) -> Findings:
-    """ID and HASH; the ID an address, which is all that preshared keys can be looked up by."""
+def message_6(payloads: Payloads, *, server_behind_nat: bool, signed: bool = False) -> Findings:
+    """ID and HASH, or ID, CERT and SIG.
+
+    Without a signature the ID is an address: preshared keys can be looked up by nothing else.
+    """
     yield from _only(payloads, _MM6_ALLOWED, Cause.MM6_PAYLOADS)
     types = payloads.types()
+    if signed:
+        counts = [types.count(kind) for kind in (PayloadType.ID, PayloadType.SIG)]
+        if counts != [1, 1] or PayloadType.CERT not in types or PayloadType.HASH in types:
+            yield Cause.MM6_PAYLOADS, "not one ID, certificates and one SIG"
+        return
     if types.count(PayloadType.ID) != 1 or types.count(PayloadType.HASH) != 1:
         yield Cause.MM6_PAYLOADS, "not one ID and one HASH"
         return

@@ -178,13 +178,16 @@ def derive(
     algorithm: int,
     encryption: int,
     key_size: int,
-    psk: bytes,
+    psk: bytes | None,
     nonces: bytes,
     g_xy: bytes,
     cookies: bytes,
 ) -> Phase1Secrets:
-    """RFC 2409 section 5, with preshared keys; `nonces` and `cookies` are both sides', joined."""
-    skeyid = prf(algorithm, psk, nonces)
+    """RFC 2409 section 5; `nonces` and `cookies` are both sides', joined.
+
+    Without a preshared key for signatures.
+    """
+    skeyid = prf(algorithm, nonces, g_xy) if psk is None else prf(algorithm, psk, nonces)
     skeyid_d = prf(algorithm, skeyid, g_xy, cookies, b"\0")
     skeyid_a = prf(algorithm, skeyid, skeyid_d, g_xy, cookies, b"\1")
     skeyid_e = prf(algorithm, skeyid, skeyid_a, g_xy, cookies, b"\2")

@@ -18,6 +18,7 @@ from interop.initiator.profiles import Profile
 from interop.initiator.quick_mode import QuickMode
 from interop.initiator.quick_mode_answer import QuickModeAnswer
 from interop.initiator.session import NON_ESP_MARKER, BrokenRuleError, ClientPath, Session
+from interop.initiator.signatures import Signer
 
 # RFC 2408 section 3.14.1: below it are errors.
 _FIRST_STATUS = 16384
@@ -29,7 +30,8 @@ class Initiator:
     `tolerated` causes do not end an exchange; all that was found is in `findings`. `make_dh` can be
     replaced to let many clients share a key pair. A Phase 1 that replaces another is no
     `first_contact`, and begins `floated` on port 4500 if the other was there. `lets_server_rekey`
-    is for a server that is set to do so: from any other a Quick Mode is a fault.
+    is for a server that is set to do so: from any other a Quick Mode is a fault. With a `signer`
+    the preshared key is not used.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Initiator:
         first_contact: bool = True,
         floated: bool = False,
         lets_server_rekey: bool = False,
+        signer: Signer | None = None,
     ) -> None:
         self._session = Session(profile, psk, path, random, make_dh, tolerated, random(8))
         self._session.first_contact = first_contact
         self._session.floated = floated
+        self._session.signer = signer
         self._fragments = Fragments(self._session)
         self._main_mode = MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}

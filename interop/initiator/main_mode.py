@@ -1,4 +1,4 @@
-"""Main Mode with a preshared key, the initiator's side (RFC 2409 section 5.4, RFC 3947).
+"""Main Mode, the initiator's side (RFC 2409 sections 5.1 and 5.4, RFC 3947).
 
 HDR, SA, VID...                -->
                                <--  HDR, SA, VID...
@@ -6,6 +6,8 @@ HDR, KE, Ni, NAT-D, NAT-D      -->
                                <--  HDR, KE, Nr, NAT-D, NAT-D
 HDR*, IDii, HASH_I [, N]       -->          from here on port 4500, if there is a NAT
                                <--  HDR*, IDir, HASH_R
+
+With a certificate message 3 has CERTREQ, and HASH_I and HASH_R give way to CERT and SIG.
 """
 
 import enum
@@ -61,7 +63,11 @@ class MainMode:
     def __init__(self, session: Session) -> None:
         self.step = Step.IDLE
         self._session = session
-        self._offered = offers.phase1_proposal(session.profile)
+        self._offered = (
+            offers.phase1_proposal(session.profile, session.signer.method)
+            if session.signer
+            else offers.phase1_proposal(session.profile)
+        )
         self._sai_b = b""
         self._ni = session.random(session.profile.nonce_size)
         self._seen: set[bytes] = set()
@@ -121,6 +127,8 @@ class MainMode:
         group = attribute(self._chosen, IkeAttribute.GROUP_DESCRIPTION)
         self._dh = session.make_dh(group, session.random)
         request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._ni)]
+        if session.signer and not session.signer.requests_late:
+            request += session.signer.requests
         request += self._nat_d()
         self.step = Step.MESSAGE_4
         return session.request("MM3", _MESSAGE_ID, session.clear(request), now)
@@ -135,10 +143,11 @@ class MainMode:
         self._detect_nat(payloads.all(NatD))
         self._g_xr = key_exchange.data
         self._derive(nonce.data)
-        identity = self._identity()
+        signer = session.signer
+        identity = signer.identity if signer else self._identity()
         _, body = build_payloads([identity])
         proof = self._proof(self._dh.public, self._g_xr, session.cky_i + session.cky_r, body[4:])
-        request: list[Payload] = [identity, Hash(proof)]
+        request: list[Payload] = signer.prove(proof) if signer else [identity, Hash(proof)]
         if session.contact_within:
             request.append(session.contact())
         session.floated = session.floated or session.nat
@@ -150,14 +159,25 @@ class MainMode:
 
     def _message_6(self, payloads: Payloads) -> list[Effect]:
         session = self._session
-        session.judge(checks.message_6(payloads, server_behind_nat=session.server_behind_nat))
-        identity, proof = payloads.first(Identification), payloads.first(Hash)
-        assert identity is not None  # message_6 found both
-        assert proof is not None
+        signer = session.signer
+        session.judge(
+            checks.message_6(
+                payloads,
+                server_behind_nat=session.server_behind_nat,
+                signed=signer is not None,
+            )
+        )
+        identity = payloads.first(Identification)
+        assert identity is not None  # message_6 found it
         cookies = session.cky_r + session.cky_i
         expected = self._proof(self._g_xr, self._dh.public, cookies, payloads.body(identity))
-        if not hmac.compare_digest(proof.data, expected):
-            raise BrokenRuleError(Cause.MM6_HASH, "HASH_R does not verify")
+        if signer is None:
+            proof = payloads.first(Hash)
+            assert proof is not None  # message_6 found it too
+            if not hmac.compare_digest(proof.data, expected):
+                raise BrokenRuleError(Cause.MM6_HASH, "HASH_R does not verify")
+        elif not signer.is_proved(payloads, expected):
+            raise BrokenRuleError(Cause.MM6_SIGNATURE, "SIG_R does not verify")
         session.phase1_last_block = self._chain.iv
         self.step = Step.DONE
         return [
@@ -178,7 +198,7 @@ class MainMode:
             self._hash,
             encryption,
             derivation.phase1_key_size(encryption, key_length),
-            session.psk,
+            None if session.signer else session.psk,
             self._ni + nr,
             g_xy,
             session.cky_i + session.cky_r,
@@ -188,8 +208,11 @@ class MainMode:
         self._chain = CbcChain(encryption, session.secrets.key, iv[:size])
 
     def _proof(self, own: bytes, other: bytes, cookies: bytes, id_b: bytes) -> bytes:
-        keys = self._session.keys
-        return derivation.prf(keys.hash, keys.skeyid, own, other, cookies, self._sai_b, id_b)
+        session = self._session
+        algorithm = session.signer.hash(self._hash) if session.signer else self._hash
+        return derivation.prf(
+            algorithm, session.keys.skeyid, own, other, cookies, self._sai_b, id_b
+        )
 
     def _nat_d(self) -> tuple[NatD, ...]:
         """The other side first (AI, ident_ir2mx)."""

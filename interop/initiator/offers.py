@@ -20,10 +20,10 @@ def sa(proposal: Proposal) -> SaPayload:
     return SaPayload(Doi.IPSEC, Situation.IDENTITY_ONLY, (proposal,))
 
 
-def phase1_proposal(profile: Profile) -> Proposal:
+def phase1_proposal(profile: Profile, method: AuthMethod = AuthMethod.PRE_SHARED_KEY) -> Proposal:
     """One proposal with all transforms, numbered from 1, as all known clients send it."""
     transforms = tuple(
-        Transform(number, IsakmpTransform.KEY_IKE, _phase1_attributes(profile, offer))
+        Transform(number, IsakmpTransform.KEY_IKE, _phase1_attributes(profile, offer, method))
         for number, offer in enumerate(profile.phase1, start=1)
     )
     return Proposal(1, ProtocolId.ISAKMP, b"", transforms)
@@ -38,7 +38,9 @@ def esp_proposal(profile: Profile, spi: bytes, mode: EncapsulationMode) -> Propo
     return Proposal(1, ProtocolId.ESP, spi, transforms)
 
 
-def _phase1_attributes(profile: Profile, offer: Phase1Offer) -> tuple[Attribute, ...]:
+def _phase1_attributes(
+    profile: Profile, offer: Phase1Offer, method: AuthMethod
+) -> tuple[Attribute, ...]:
     life = (
         Attribute(IkeAttribute.LIFE_TYPE, LifeType.SECONDS),
         _duration(IkeAttribute.LIFE_DURATION, profile.phase1_lifetime, profile),
@@ -46,12 +48,12 @@ def _phase1_attributes(profile: Profile, offer: Phase1Offer) -> tuple[Attribute,
     cipher = [Attribute(IkeAttribute.ENCRYPTION_ALGORITHM, offer.encryption)]
     if offer.key_length is not None:
         cipher.append(Attribute(IkeAttribute.KEY_LENGTH, offer.key_length))
-    method = Attribute(IkeAttribute.AUTH_METHOD, AuthMethod.PRE_SHARED_KEY)
+    authentication = Attribute(IkeAttribute.AUTH_METHOD, method)
     hash_ = Attribute(IkeAttribute.HASH_ALGORITHM, offer.hash)
     group = Attribute(IkeAttribute.GROUP_DESCRIPTION, offer.group)
     if profile.attribute_order is AttributeOrder.RACOON:
-        return (*life, *cipher, method, hash_, group)
-    return (*cipher, hash_, group, method, *life)
+        return (*life, *cipher, authentication, hash_, group)
+    return (*cipher, hash_, group, authentication, *life)
 
 
 def _esp_attributes(

@@ -15,6 +15,7 @@ from interop.initiator.derivation import CbcChain, DhKey, Phase1Secrets
 from interop.initiator.effects import Effect, Send
 from interop.initiator.natt import NatT
 from interop.initiator.profiles import Profile
+from interop.initiator.signatures import Signer
 
 Address = IPv4Address | IPv6Address
 
@@ -69,6 +70,8 @@ class Session:
     tolerated: frozenset[Cause]
     cky_i: bytes
     cky_r: bytes = bytes(8)
+    signer: Signer | None = None
+    """In place of the preshared key."""
     first_contact: bool = True
     """Whether there was no ISAKMP SA with this server before."""
     floated: bool = False

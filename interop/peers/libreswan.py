@@ -2,7 +2,9 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 
+from interop.certificates import PKCS12_PASSWORD, Identity
 from interop.errors import LabError
 from interop.kernel import REPOSITORY
 from interop.netns import Host
@@ -22,6 +24,8 @@ NSS = f"{DIRECTORY}/nss"
 START_LIMIT = 30.0
 """Seconds until pluto listens."""
 REKEY_LIMIT = 30.0
+NICKNAME = "client"
+BUNDLE = f"{DIRECTORY}/client.p12"
 
 _SETUP = """
 config setup
@@ -34,7 +38,7 @@ _CONN = """
 conn {name}
     ikev2=no
     type=transport
-    authby=secret
+    {authentication}
     left={local_address}
     leftprotoport={local_protoport}
     leftupdown=%disabled
@@ -69,7 +73,7 @@ def _protoport(selector: str) -> str:
 
 def _conn(connection: Connection, retransmit_timeout: float) -> str:
     """Translate a connection to a conn section."""
-    text = _CONN.format(
+    return _CONN.format(
         name=connection.name,
         local_address=connection.local_address.replace("%any", "%defaultroute"),
         local_protoport=_protoport(connection.local_ts),
@@ -82,8 +86,20 @@ def _conn(connection: Connection, retransmit_timeout: float) -> str:
         ike_lifetime=connection.ike_lifetime,
         esp_lifetime=connection.esp_lifetime,
         retransmit_milliseconds=round(1000 * retransmit_timeout),
+        authentication="\n    ".join(_authentication(connection)),
     )
-    return f"{text}    leftid={connection.local_id}\n" if connection.local_id else text
+
+
+def _authentication(connection: Connection) -> Iterator[str]:
+    yield "authby=rsasig" if connection.certificate else "authby=secret"
+    if connection.certificate:
+        yield f"leftcert={NICKNAME}"
+        yield "leftrsasigkey=%cert"
+        yield "rightrsasigkey=%cert"
+        yield "rightca=%same"
+        yield f"rightid={connection.remote_id or '%fromcert'}"
+    if connection.local_id or connection.certificate:
+        yield f"leftid={connection.local_id or '%fromcert'}"
 
 
 class Libreswan:
@@ -129,10 +145,20 @@ class Libreswan:
         self.process.wait_for_text("listening for IKE messages", START_LIMIT)
         until(self.host.path(CONTROL).is_socket, "pluto's control socket", START_LIMIT)
         self.host.write(CONFIGURATION, _SETUP + _conn(connection, self._retransmit_timeout))
+        if connection.certificate is not None:
+            self._import(connection.certificate)
         self.host.write(SECRETS, f'%any %any : PSK "{connection.psk}"\n', 0o600)
         self._whack("--rereadsecrets")
         command = (f"{PROGRAMS}/addconn", "--config", CONFIGURATION, "--ctlsocket", CONTROL)
         self.host.run(*command, connection.name)
+
+    def _import(self, identity: Identity) -> None:
+        """Put key and certificates into the NSS database; the root is the one that is trusted."""
+        self.host.write(BUNDLE, identity.bundle(NICKNAME), 0o600)
+        database = f"sql:{NSS}"
+        self.host.run("pk12util", "-i", BUNDLE, "-d", database, "-W", PKCS12_PASSWORD, "-K", "")
+        root = f"authority-{len(identity.issuers) - 1}"
+        self.host.run("certutil", "-M", "-d", database, "-n", root, "-t", "CT,,")
 
     def initiate(self, name: str = "l2tp", limit: int = INITIATE_LIMIT) -> str:
         """Bring up both phases within ``limit`` seconds; pluto's account of it.

@@ -1,16 +1,21 @@
 """strongSwan's charon with IKEv1, configured over swanctl, as initiator or as responder."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from interop.certificates import Identity, pem
 from interop.netns import Host
 from interop.process import Process
 from interop.wait import until
 
 DAEMON = "/usr/lib/ipsec/charon"
 CONFIGURATION = "/run/strongswan.conf"
-CONNECTIONS = "/run/swanctl.conf"
+SWANCTL = "/run/swanctl"
+"""Where swanctl looks for certificates and keys: beside its file."""
+CONNECTIONS = f"{SWANCTL}/swanctl.conf"
 VICI = "/run/charon.vici"
+OWN_CERTIFICATE = "client.pem"
 START_LIMIT = 30.0
 """Seconds until charon listens for swanctl."""
 INITIATE_LIMIT = 30
@@ -20,7 +25,8 @@ INITIATE_LIMIT = 30
 # makes the embedded kernel load a few dozen modules, one by one.
 _STRONGSWAN_CONF = """
 charon {{
-    load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes kernel-netlink socket-default vici
+    load = random nonce openssl gmp hmac kdf md5 sha1 sha2 aes pem pkcs1 pkcs8 x509 pubkey \
+        constraints kernel-netlink socket-default vici
     install_routes = no
     retransmit_timeout = {retransmit_timeout}
     retransmit_base = 1.2
@@ -44,7 +50,7 @@ charon {{
     }}
 }}
 swanctl {{
-    load = random openssl
+    load = random openssl pem pkcs1 pkcs8 x509
 }}
 """
 
@@ -61,12 +67,10 @@ connections {{
         encap = {encap}
         fragmentation = {fragmentation}
         local {{
-            auth = psk
-            {local_id}
+            {local}
         }}
         remote {{
-            auth = psk
-            {remote_id}
+            {remote}
         }}
         children {{
             {name} {{
@@ -79,6 +83,10 @@ connections {{
         }}
     }}
 }}
+{secrets}
+"""
+
+_PRESHARED_KEY = """
 secrets {{
     ike-{name} {{
         secret = "{psk}"
@@ -89,7 +97,10 @@ secrets {{
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One swanctl connection for L2TP: PSK, transport mode. Values are in swanctl's own syntax.
+    """One swanctl connection for L2TP: transport mode. Values are in swanctl's own syntax.
+
+    With a ``certificate`` it is used in place of the ``psk``, and the gateway's has to come from
+    the root of its chain.
 
     The defaults are what NetworkManager-l2tp on a current Linux would agree with most gateways.
     Lifetimes are swanctl times ("4h"), which are when this side renews.
@@ -100,7 +111,6 @@ class Connection:
     psk: str
     name: str = "l2tp"
     local_id: str | None = None
-    remote_id: str | None = None
     """None for any; with INITIAL-CONTACT, charon has to know whom it says it to."""
     ike_proposals: str = "aes256-sha256-modp2048"
     esp_proposals: str = "aes256-sha1"
@@ -114,6 +124,9 @@ class Connection:
     """Whether to insist on ESP in UDP by feigning a NAT."""
     fragmentation: str = "yes"
     """Of IKE messages: "no", "yes" to a peer that announces it, or "force"."""
+    certificate: Identity | None = None
+    remote_id: str | None = None
+    """What the gateway has to show itself as; None for anything."""
 
     def __repr__(self) -> str:
         return f"Connection({self.name}, {self.local_address} - {self.remote_address})"
@@ -124,9 +137,9 @@ class Connection:
             name=self.name,
             local_address=self.local_address,
             remote_address=self.remote_address,
-            psk=self.psk,
-            local_id=f"id = {self.local_id}" if self.local_id else "",
-            remote_id=f"id = {self.remote_id}" if self.remote_id else "",
+            local="\n            ".join(self._local()),
+            remote="\n            ".join(self._remote()),
+            secrets="" if self.certificate else _PRESHARED_KEY.format(name=self.name, psk=self.psk),
             ike_proposals=self.ike_proposals,
             esp_proposals=self.esp_proposals,
             local_ts=self.local_ts,
@@ -138,6 +151,18 @@ class Connection:
             encap="yes" if self.encap else "no",
             fragmentation=self.fragmentation,
         )
+
+    def _local(self) -> Iterator[str]:
+        yield "auth = pubkey" if self.certificate else "auth = psk"
+        if self.certificate:
+            yield f"certs = {OWN_CERTIFICATE}"
+        if self.local_id:
+            yield f"id = {self.local_id}"
+
+    def _remote(self) -> Iterator[str]:
+        yield "auth = pubkey" if self.certificate else "auth = psk"
+        if self.remote_id:
+            yield f"id = {self.remote_id}"
 
 
 class StrongSwan:
@@ -188,7 +213,16 @@ class StrongSwan:
         """Load the connection and its secret, in place of what was loaded before."""
         self.wait_until_ready()
         self.host.write(CONNECTIONS, connection.text(), 0o600)
+        if connection.certificate is not None:
+            self._write_certificate(connection.certificate)
         self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
+
+    def _write_certificate(self, identity: Identity) -> None:
+        """Where swanctl looks for them; every authority is one that is trusted there."""
+        self.host.write(f"{SWANCTL}/x509/{OWN_CERTIFICATE}", identity.certificate_pem())
+        self.host.write(f"{SWANCTL}/private/{OWN_CERTIFICATE}", identity.key_pem(), 0o600)
+        for number, issuer in enumerate(identity.issuers):
+            self.host.write(f"{SWANCTL}/x509ca/{number}.pem", pem(issuer))
 
     def initiate(self, name: str = "l2tp", limit: int = INITIATE_LIMIT) -> str:
         """Bring up both phases within ``limit`` seconds; charon's account of it.

@@ -22,6 +22,7 @@ from interop.initiator.effects import Effect, EspSas, Failed, Send
 from interop.initiator.engine import Initiator
 from interop.initiator.profiles import Profile
 from interop.initiator.session import ClientPath
+from interop.initiator.signatures import Signer
 from tests.support.ike_host import PSK, IkeHost, deterministic
 
 GATEWAY = "203.0.113.1"
@@ -54,6 +55,7 @@ class Dialin:
     seed: str = "client"
     make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key
     lets_server_rekey: bool = False
+    signer: Signer | None = None
     told: list[Effect] = field(default_factory=list)
     talk: list[tuple[bytes, list[bytes]]] = field(default_factory=list)
     """Each datagram to the gateway, and its answers to it."""
@@ -66,6 +68,7 @@ class Dialin:
             deterministic(self.seed),
             make_dh=self.make_dh,
             lets_server_rekey=self.lets_server_rekey,
+            signer=self.signer,
         )
 
     # --- the way ---------------------------------------------------------------------------------
@@ -169,6 +172,7 @@ class Dialin:
             seed=seed,
             make_dh=self.make_dh,
             lets_server_rekey=self.lets_server_rekey,
+            signer=self.signer,
         )
 
     # --- what has come of it ---------------------------------------------------------------------

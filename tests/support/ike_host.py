@@ -10,6 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ikev1.core.clients import MarkSpace
@@ -18,6 +19,7 @@ from ikev1.core.effects import (
     AgreeDh,
     Alive,
     Carried,
+    CheckRevocation,
     ChildSa,
     ClientDown,
     ComputeDh,
@@ -32,15 +34,21 @@ from ikev1.core.effects import (
     InstallOutbound,
     MoveChild,
     Path,
+    ProveClaim,
     Received,
     Refused,
     RemoveChild,
+    RevocationCheck,
     Send,
+    Sign,
+    Signed,
 )
 from ikev1.core.exchange import ConnectionSettings, Question, Settings
 from ikev1.core.proposals import EspPolicy, IkePolicy
 from ikev1.core.responder import Responder
 from ikev1.crypto.dh import DhError, KeyPair, generate_and_agree
+from ikev1.x509.claim import prove
+from ikev1.x509.errors import CertificateError
 
 T = TypeVar("T")
 
@@ -116,6 +124,8 @@ class IkeHost:
     """Kinds of questions whose answers wait for `answer`."""
     held: deque[tuple[int, object]] = field(default_factory=deque)
     """Tickets and answers that wait."""
+    revocation: RevocationCheck | CertificateError = field(default_factory=RevocationCheck)
+    """The answer to every question for revocations."""
     asked: list[Question] = field(default_factory=list)
     """All questions so far."""
 
@@ -215,7 +225,16 @@ class IkeHost:
         match effect:
             case Send():
                 sent.append((effect.path, effect.datagram))
-            case ComputeDh() | GenerateDh() | AgreeDh() | InstallInbound() | InstallOutbound():
+            case (
+                ComputeDh()
+                | GenerateDh()
+                | AgreeDh()
+                | ProveClaim()
+                | CheckRevocation()
+                | Sign()
+                | InstallInbound()
+                | InstallOutbound()
+            ):
                 self.asked.append(effect)
                 if isinstance(effect, InstallOutbound):
                     self._installing.add(effect.ticket)
@@ -250,6 +269,15 @@ class IkeHost:
         match question:
             case ComputeDh() | GenerateDh() | AgreeDh():
                 return self._dh(question)
+            case ProveClaim():
+                try:
+                    return prove(question.claim, question.trusts, datetime.now(UTC))
+                except CertificateError as error:
+                    return error
+            case CheckRevocation():
+                return self.revocation
+            case Sign():
+                return Signed(question.key.sign(question.hash, question.proof))
             case InstallInbound():
                 if self.refuse_inbound:
                     return InstallFailed(self.refuse_inbound)

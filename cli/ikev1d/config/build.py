@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import pairwise
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from msgspec.structs import asdict
 
 from cli.ikev1d.config import algorithms, schema
+from cli.ikev1d.config.certificates import read_certificates
 from cli.ikev1d.config.check import Check
 from cli.ikev1d.config.model import (
     AddressRange,
@@ -52,6 +54,14 @@ def build(document: schema.Document, check: Check) -> Config:
     gateway = _gateway(check, document.gateway)
     ike = _ike(check, document.ike)
     psks = _psks(check, document.psk)
+    certificates = read_certificates(check, document.certificate)
+    if not psks and not certificates:
+        raise check.error(
+            ("psk",),
+            "there is none, and no [[certificate]], so no client can authenticate",
+            remedy='add a [[psk]] section with secret = "..." or secret_file = "..."',
+        )
+    named = {psk.connection for psk in psks} | {one.connection for one in certificates}
     l2tp = _l2tp(check, document.l2tp)
     ppp = _ppp(check, document.ppp)
     default = Connection(
@@ -70,7 +80,8 @@ def build(document: schema.Document, check: Check) -> Config:
         ike=ike,
         esp=_esp(check, document.esp),
         psks=psks,
-        connections=MappingProxyType(_connections(check, document.connection, psks, default)),
+        certificates=certificates,
+        connections=MappingProxyType(_connections(check, document.connection, named, default)),
         default_connection=default,
         l2tp=l2tp,
         ppp=ppp,
@@ -161,12 +172,6 @@ def _esp(check: Check, table: schema.EspTable) -> Esp:
 
 
 def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
-    if not tables:
-        raise check.error(
-            ("psk",),
-            "there is none, so no client can authenticate",
-            remedy='add a [[psk]] section with secret = "..." or secret_file = "..."',
-        )
     return tuple(
         Psk(
             connection=table.connection,
@@ -184,7 +189,7 @@ def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
 def _connections(
     check: Check,
     tables: tuple[schema.ConnectionTable, ...],
-    psks: tuple[Psk, ...],
+    named: Collection[str],
     default: Connection,
 ) -> dict[str, Connection]:
     """The connections that have a table; what a table leaves out is as in `default`."""
@@ -198,8 +203,12 @@ def _connections(
                 f'"{table.name}" has a section at {check.source.place(("connection", first))} too',
                 remedy="make one of the two",
             )
-        if all(psk.connection != table.name for psk in psks):
-            check.warn(key, f'no [[psk]] has connection = "{table.name}", so this is for nobody')
+        if table.name not in named:
+            check.warn(
+                key,
+                f'no [[psk]] or [[certificate]] has connection = "{table.name}", so this is for '
+                "nobody",
+            )
         check.choice((*key, "same_identity"), table.same_identity, SAME_IDENTITY)
         own = {name: value for name, value in asdict(table).items() if value is not None}
         made[table.name] = connection = replace(default, **own)

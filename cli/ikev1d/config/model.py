@@ -6,7 +6,7 @@ All times are seconds. `place` says where an entry is written, for messages at r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,10 @@ from cli.ikev1d.config.errors import Place
 from cli.ikev1d.config.secret import Secret
 from cli.ikev1d.config.source import Source, parse_key
 from cli.ikev1d.logs import LogFormat, LogLevel
+from ikev1.core.credentials import SigningKey
+from ikev1.wire.payloads import Identification
+from ikev1.x509.certificate import Certificate
+from ikev1.x509.trust import Trust
 
 ANY = IPv4Network("0.0.0.0/0")
 HOST_PREFIX = 32
@@ -116,6 +120,22 @@ class Psk:
 
 
 SameIdentity = Literal["replace", "keep", "several"]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCertificate:
+    """A certificate of the gateway's, and whom it lets in; None is anybody."""
+
+    connection: str
+    key: SigningKey = field(repr=False)
+    chain: tuple[Certificate, ...]
+    """The gateway's own, and those that lead to its authority."""
+    identity: Identification | None
+    """What the gateway shows itself as; None for what fits the client."""
+    trust: Trust
+    local: IPv4Network | None
+    remote: IPv4Network | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +279,8 @@ class Config:
     ike: Ike
     esp: Esp
     psks: tuple[Psk, ...]
+    """In the order of the file."""
+    certificates: tuple[GatewayCertificate, ...]
     """In the order of the file."""
     connections: Mapping[str, Connection]
     """Those that have a table, by name."""

@@ -131,6 +131,7 @@ _SECTIONS: dict[str, type[schema.Table]] = {
     "ike": schema.IkeTable,
     "esp": schema.EspTable,
     "psk": schema.PskTable,
+    "certificate": schema.CertificateTable,
     "connection": schema.ConnectionTable,
     "l2tp": schema.L2tpTable,
     "ppp": schema.PppTable,

@@ -78,6 +78,23 @@ class PskTable(Table, frozen=True):
     connection: Text = "l2tp"
 
 
+class CertificateTable(Table, frozen=True):
+    """One [[certificate]] table."""
+
+    certificate: Text | None = None
+    key: Text | None = None
+    pkcs12: Text | None = None
+    passphrase_file: Text | None = None
+    ca: tuple[Text, ...] = ()
+    client_ca: str = "%any"
+    id: str = "%any"
+    local_id: str | None = None
+    local: str = "%any"
+    remote: str = "%any"
+    connection: Text = "l2tp"
+    eku: str = "allow"
+
+
 class ConnectionTable(Table, frozen=True):
     """One [[connection]] table. None is what holds for every connection."""
 
@@ -142,6 +159,7 @@ class Document(Table, frozen=True):
     l2tp: L2tpTable = msgspec.field(default_factory=L2tpTable)
     marks: MarksTable = msgspec.field(default_factory=MarksTable)
     psk: tuple[PskTable, ...] = ()
+    certificate: tuple[CertificateTable, ...] = ()
     connection: tuple[ConnectionTable, ...] = ()
     user: tuple[UserTable, ...] = ()
 

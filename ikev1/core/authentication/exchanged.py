@@ -60,7 +60,7 @@ class Exchanged:
 
     def _hash_i(self, sa: IkeSa, skeyid: bytes, idii_b: bytes) -> bytes:
         return keymat.hash_i(
-            sa.hash,
+            sa.proof_hash,
             skeyid,
             g_xi=self.g_xi,
             g_xr=self.g_xr,
@@ -72,7 +72,7 @@ class Exchanged:
 
     def _hash_r(self, sa: IkeSa, skeyid: bytes, idir_b: bytes) -> bytes:
         return keymat.hash_r(
-            sa.hash,
+            sa.proof_hash,
             skeyid,
             g_xi=self.g_xi,
             g_xr=self.g_xr,

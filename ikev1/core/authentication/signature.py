@@ -117,7 +117,7 @@ class Signatures:
         ours = own_identity(sa, credential)
         digest = exchanged.own_hash(sa, proof.keys.skeyid, build_body(ours))
         signed: Signed | SignFailed = yield Sign(
-            self._context.ticket(), credential.key, sa.hash, digest
+            self._context.ticket(), credential.key, sa.proof_hash, digest
         )
         if isinstance(signed, SignFailed):
             raise ExchangeError(
@@ -170,7 +170,7 @@ def _claim(sa: IkeSa, exchanged: Exchanged, skeyid: bytes, payloads: Payloads) -
         identity=shown,
         shown=identity.show(shown),
         method=sa.choice.method,
-        hash=sa.hash,
+        hash=sa.proof_hash,
         proof=exchanged.peer_hash(sa, skeyid, payloads.body(shown)),
         signature=signature.data,
         certificates=_of_encoding(sent, CertEncoding.X509_SIGNATURE),

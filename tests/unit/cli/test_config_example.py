@@ -20,12 +20,15 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "ike": schema.IkeTable,
     "esp": schema.EspTable,
     "psk": schema.PskTable,
+    "certificate": schema.CertificateTable,
     "connection": schema.ConnectionTable,
     "l2tp": schema.L2tpTable,
     "ppp": schema.PppTable,
     "user": schema.UserTable,
     "marks": schema.MarksTable,
 }
+COMMENTED_SECTIONS = {"certificate"}
+"""It would need files."""
 
 
 def commented_settings() -> list[tuple[str, str, Any, bool]]:
@@ -36,7 +39,7 @@ def commented_settings() -> list[tuple[str, str, Any, bool]]:
     for number, line in enumerate(lines):
         if header := SECTION.match(line):
             section = header[1]
-            if line.startswith("#"):
+            if line.startswith("#") and section not in COMMENTED_SECTIONS:
                 section = ""
         if section and (setting := COMMENTED.match(line)):
             text = setting[1]
@@ -59,7 +62,7 @@ def test_it_loads_without_warnings(tmp_path: Path) -> None:
 
 def test_it_has_every_section_and_every_key() -> None:
     document = tomllib.loads(EXAMPLE.read_text())
-    assert set(document) == set(SECTIONS)
+    assert set(document) | COMMENTED_SECTIONS == set(SECTIONS)
     shown = {(section, key) for section, key, _, _ in commented_settings()}
     for section, table in document.items():
         entry = table[0] if isinstance(table, list) else table

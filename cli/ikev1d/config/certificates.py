@@ -1,0 +1,213 @@
+"""The [[certificate]] sections: the gateway's certificates, and whom they let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from cli.ikev1d.config import key_files, schema
+from cli.ikev1d.config.check import Check
+from cli.ikev1d.config.files import read
+from cli.ikev1d.config.key_files import FileKey, KeyFileError
+from cli.ikev1d.config.model import GatewayCertificate
+from cli.ikev1d.config.source import Key
+from ikev1.wire.payloads import Identification
+from ikev1.x509 import identity
+from ikev1.x509.certificate import Certificate
+from ikev1.x509.chain import SERVER_USAGES, read_anchor
+from ikev1.x509.errors import CertificateError
+from ikev1.x509.identity import IdentityPattern
+from ikev1.x509.names import NamePattern
+from ikev1.x509.trust import Trust, UsagePolicy
+
+SOON = timedelta(days=30)
+"""A certificate with less than that left is warned of."""
+ANY = "%any"
+SAME = "%same"
+
+T = TypeVar("T")
+
+
+def read_certificates(
+    check: Check, tables: tuple[schema.CertificateTable, ...]
+) -> tuple[GatewayCertificate, ...]:
+    """Return what the sections say, with the files that they name. Raises ConfigError."""
+    return tuple(_entry(check, ("certificate", index), one) for index, one in enumerate(tables))
+
+
+def _entry(check: Check, key: Key, table: schema.CertificateTable) -> GatewayCertificate:
+    signing_key, found = _own(check, key, table)
+    named = (*key, "pkcs12" if table.pkcs12 else "certificate")
+    chain = _guarded(check, named, lambda: key_files.chain_of(signing_key.public, found))
+    own = chain[0]
+    _check_own(check, named, own)
+    return GatewayCertificate(
+        connection=table.connection,
+        key=signing_key,
+        chain=chain,
+        identity=_own_identity(check, key, table, own),
+        trust=Trust(
+            anchors=_anchors(check, key, table),
+            authority=_authority(check, key, table, own),
+            client=_client(check, (*key, "id"), table.id),
+            usage=check.choice((*key, "eku"), table.eku, get_args(UsagePolicy)),
+            own=own,
+            revocation="off",
+        ),
+        local=check.network((*key, "local"), table.local),
+        remote=check.network((*key, "remote"), table.remote),
+        place=check.source.place(key),
+    )
+
+
+def _own(
+    check: Check, key: Key, table: schema.CertificateTable
+) -> tuple[FileKey, tuple[Certificate, ...]]:
+    """The private key, and all certificates that come with it."""
+    passphrase = None
+    if table.passphrase_file is not None:
+        passphrase = _line_of(check, (*key, "passphrase_file"), table.passphrase_file)
+    if table.pkcs12 is not None:
+        if table.certificate or table.key:
+            raise check.error(
+                (*key, "pkcs12"), "cannot stand beside certificate or key: it holds both"
+            )
+        data = _private(check, (*key, "pkcs12"), table.pkcs12)
+        return _guarded(check, (*key, "pkcs12"), lambda: key_files.bundle(data, passphrase))
+    if table.certificate is None or table.key is None:
+        raise check.error(
+            key,
+            "has no certificate and key of the gateway",
+            remedy='add certificate = "gateway.pem" and key = "gateway.key", or pkcs12 = "..."',
+        )
+    found = _each(check, (*key, "certificate"), (table.certificate,), key_files.certificates)
+    data = _private(check, (*key, "key"), table.key)
+    made = _guarded(check, (*key, "key"), lambda: key_files.private_key(data, passphrase))
+    return made, found
+
+
+def _anchors(check: Check, key: Key, table: schema.CertificateTable) -> tuple[Certificate, ...]:
+    if not table.ca:
+        raise check.error(
+            (*key, "ca"),
+            "names no authority, so no client could be let in",
+            remedy='add ca = ["ca.pem"], the certificate of who has signed those of the clients',
+        )
+
+    def anchors(data: bytes) -> tuple[Certificate, ...]:
+        return tuple(read_anchor(one.der) for one in key_files.certificates(data))
+
+    found = _each(check, (*key, "ca"), table.ca, anchors)
+    for one in found:
+        _check_time(check, (*key, "ca"), one)
+    return found
+
+
+def _authority(
+    check: Check, key: Key, table: schema.CertificateTable, own: Certificate
+) -> NamePattern | None:
+    if table.client_ca == ANY:
+        return None
+    if table.client_ca == SAME:
+        return NamePattern.of(own.issuer)
+    try:
+        return NamePattern.parse(table.client_ca)
+    except ValueError as error:
+        raise check.error(
+            (*key, "client_ca"), str(error), allowed='"%any", "%same", or a name: "C=DE, CN=CA"'
+        ) from None
+
+
+def _client(check: Check, key: Key, text: str) -> IdentityPattern | None:
+    if text == ANY:
+        return None
+    try:
+        return IdentityPattern.parse(text)
+    except ValueError as error:
+        raise check.error(
+            key,
+            str(error),
+            allowed='"%any", "C=*, O=Acme, CN=*", "@*.example.org", "*@example.org", an address',
+        ) from None
+
+
+def _own_identity(
+    check: Check, key: Key, table: schema.CertificateTable, own: Certificate
+) -> Identification | None:
+    text = table.local_id
+    if text is None:
+        return None
+    try:
+        return identity.of_certificate(text, own)
+    except ValueError:
+        problem = f'"{text}" is not an identity'
+    except CertificateError as error:
+        problem = error.cause
+    raise check.error((*key, "local_id"), problem, allowed=f"what is in it: {identity.listed(own)}")
+
+
+def _check_own(check: Check, key: Key, own: Certificate) -> None:
+    """Warn of what makes clients refuse the gateway's certificate."""
+    _check_time(check, key, own)
+    if not own.dns_names and not own.addresses:
+        check.warn(
+            key,
+            f"the certificate of {own.title} has no subjectAltName: macOS and iOS want the name "
+            "there that they dial",
+        )
+    if own.extended_usages is not None and not own.extended_usages & SERVER_USAGES.keys():
+        check.warn(
+            key,
+            f"the certificate of {own.title} is not for a server: its extended key usage has "
+            f"none of {', '.join(SERVER_USAGES.values())}",
+        )
+
+
+def _check_time(check: Check, key: Key, one: Certificate) -> None:
+    now = datetime.now(UTC)
+    until = f"{one.not_after:%Y-%m-%d}"
+    if now < one.not_before:
+        check.warn(key, f"the certificate of {one.title} is not valid yet")
+    elif now > one.not_after:
+        check.warn(key, f"the certificate of {one.title} has expired on {until}")
+    elif now + SOON > one.not_after:
+        check.warn(key, f"the certificate of {one.title} expires on {until}")
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def _each(
+    check: Check, key: Key, names: tuple[str, ...], parse: Callable[[bytes], tuple[T, ...]]
+) -> tuple[T, ...]:
+    """What is in all files that a key names."""
+    found: list[T] = []
+    for name in names:
+        data = read(_path(check, name), check.source.place(key), str(key[-1])).data
+        found += _guarded(check, key, lambda: parse(data), name)  # noqa: B023 - called at once
+    return tuple(found)
+
+
+def _private(check: Check, key: Key, name: str) -> bytes:
+    return check.read_private(key, _path(check, name))
+
+
+def _line_of(check: Check, key: Key, name: str) -> bytes:
+    value = _private(check, key, name).removesuffix(b"\n").removesuffix(b"\r")
+    if not value:
+        raise check.error(key, "the file is empty")
+    return value
+
+
+def _path(check: Check, name: str) -> Path:
+    return check.source.path.parent / name
+
+
+def _guarded(check: Check, key: Key, step: Callable[[], T], name: str = "") -> T:
+    """Run a step that reads what a file holds; what is wrong is an error at `key`."""
+    try:
+        return step()
+    except (KeyFileError, CertificateError) as error:
+        raise check.error(key, f"{name}: {error}" if name else str(error)) from None
