@@ -9,8 +9,8 @@ can tell an older tool more; a request that the daemon does not know is answered
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
@@ -340,6 +340,21 @@ def parse_request(line: bytes) -> Request:
 def build_response(response: Response) -> bytes:
     """Return the line that carries `response`, with its newline."""
     return _line({"v": PROTOCOL_VERSION, "response": response.KIND} | _plain(response))
+
+
+def build_response_parts(response: Response) -> Iterator[bytes]:
+    """Return the line that carries `response` in parts of a few microseconds each.
+
+    A status of ten thousand clients takes a third of a second in one go.
+    """
+    if not isinstance(response, StatusResponse):
+        yield build_response(response)
+        return
+    end = b"]}\n"
+    yield build_response(replace(response, clients=())).removesuffix(end)
+    for number, client in enumerate(response.clients):
+        yield (b"," if number else b"") + json.dumps(_plain(client), separators=(",", ":")).encode()
+    yield end
 
 
 def parse_response(line: bytes) -> Response:

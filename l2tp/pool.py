@@ -57,6 +57,12 @@ class AddressPool:
         self._walk = self._untouched()
         # In order of release: who was away longest loses the address first.
         self._free: dict[IPv4Address, None] = {}
+        self._leased = 0
+        self.size = sum(
+            int(end) - int(start) + 1 - sum(start <= taken <= end for taken in self._reserved)
+            for start, end in self._ranges
+        )
+        """How many addresses there are for everybody."""
 
     def lease(self, key: int, user: str, static: IPv4Address | None = None) -> IPv4Address:
         """An address for ``user`` under ``key``.
@@ -72,6 +78,7 @@ class AddressPool:
         self._free.pop(address, None)
         self._holders[address] = key
         self._leases[key] = address
+        self._leased += self._is_dynamic(address)
         if static is None:
             self._last[user] = address
             self._owners[address] = user
@@ -84,20 +91,13 @@ class AddressPool:
             return
         del self._holders[address]
         if self._is_dynamic(address):
+            self._leased -= 1
             self._free[address] = None
 
     @property
-    def size(self) -> int:
-        """How many addresses there are for everybody."""
-        return sum(
-            int(end) - int(start) + 1 - sum(start <= taken <= end for taken in self._reserved)
-            for start, end in self._ranges
-        )
-
-    @property
     def leased(self) -> int:
-        """How many of these are in use."""
-        return sum(map(self._is_dynamic, self._leases.values()))
+        """How many addresses for everybody are in use."""
+        return self._leased
 
     def leases(self) -> dict[int, IPv4Address]:
         """The addresses in use by key."""

@@ -1,7 +1,7 @@
 """Installs, queries and removes SAs and policies of the kernel (RFC 4301 section 4.4)."""
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
@@ -22,6 +22,7 @@ from xfrm.sa_codec import (
     encode_sa,
     encode_sa_id,
 )
+from xfrm.usage import SaName, dump_usage
 
 LOWEST_SPI = 0x100
 """RFC 4303 section 2.1: 1 to 255 are reserved, 0 must not go on the wire."""
@@ -130,6 +131,10 @@ class Sadb:
         parts = await self._requests.dump(messages.usersa_id(), MessageType.GETSA)
         return [decode_sa_state(part) for part in parts]
 
+    def dump_usage(self) -> AsyncIterator[list[tuple[SaName, int]]]:
+        """Read what all SAs have carried, in octets, in pieces. Raises KernelError."""
+        return dump_usage()
+
     def replace_sa(self, old: Sa, new: Sa) -> None:
         """Put `new` in the place of `old`, `continuing` it.
 
@@ -210,17 +215,18 @@ class Sadb:
         if refused:
             raise refused[0]
 
-    def retire(self, sas: Sequence[Sa]) -> list[Progress]:
+    def retire(self, sas: Sequence[Sa], policies: Sequence[Policy] = ()) -> list[Progress]:
         """Remove SAs in one system call; how far each had come, nowhere if it was gone.
 
-        At most half of `BATCH`. Raises KernelError for the first that could not be removed, after
-        trying all.
+        At most half of `BATCH`; policies go behind the SAs. Raises KernelError for the first that
+        could not be removed, after trying all.
         """
-        answers = self._requests.exchange([*map(_question, sas), *map(_removal, sas)])
+        things: list[Sa | Policy] = [*sas, *policies]
+        answers = self._requests.exchange([*map(_question, sas), *map(_removal, things)])
         counted, removed = answers[: len(sas)], answers[len(sas) :]
-        for sa, answer in zip(sas, removed, strict=True):
+        for thing, answer in zip(things, removed, strict=True):
             if answer.errno not in _GONE:
-                _check(answer, "remove", _name(sa))
+                _check(answer, "remove", _name(thing))
         return [
             decode_progress(answer.message) if answer.message else Progress() for answer in counted
         ]

@@ -20,6 +20,8 @@ from cli.control import (
     DownResponse,
     ErrorCode,
     ErrorResponse,
+    MetricsRequest,
+    MetricsResponse,
     PingRequest,
     PingResponse,
     Request,
@@ -143,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for when the daemon does not run; default: %(default)s",
     )
 
+    commands.add_parser("metrics", help="what the daemon counts, in Prometheus' text format")
     commands.add_parser("version", help="of the running daemon")
     add_pki(commands)
     add_profile(commands)
@@ -156,6 +159,8 @@ def _request(options: argparse.Namespace) -> Request:
         return PingRequest()
     if options.command == "verify":
         return VerifyRequest()
+    if options.command == "metrics":
+        return MetricsRequest()
     return DownRequest(
         client=options.client or "",
         user=options.user or "",
@@ -177,6 +182,9 @@ def _show(response: Response, options: argparse.Namespace) -> int:
             return _show_down(response)
         case StatusResponse():
             return _show_status(response, options)
+        case MetricsResponse():
+            print(response.text, end="")
+            return OK
         case VerifyResponse():
             print(verify.show(response, options, _width()))
             return verify.exit_status(response.findings)

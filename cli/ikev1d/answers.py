@@ -19,6 +19,8 @@ from cli.control import (
     ErrorCode,
     ErrorResponse,
     GatewayStatus,
+    MetricsRequest,
+    MetricsResponse,
     PingRequest,
     PingResponse,
     Request,
@@ -31,7 +33,8 @@ from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
-from cli.ikev1d.status import client_statuses
+from cli.ikev1d.metrics.collect import Metrics
+from cli.ikev1d.status import BATCH, client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
 from cli.ikev1d.verify.process import VerifyError, look_at_machine
@@ -58,6 +61,7 @@ class Answers:
         self._ike = ike
         self._lns = lns
         self._story = story
+        self.metrics = Metrics(VERSION, in_force, sas, ike, lns, story.counters, lns.counters)
         self._loop = asyncio.get_running_loop()
         self._started = time.monotonic()
         self._verifying = asyncio.Lock()
@@ -71,6 +75,8 @@ class Answers:
                 return DownResponse(clients=self._down(request))
             case VerifyRequest():
                 return await self._verify()
+            case MetricsRequest():
+                return MetricsResponse(text=await self.metrics.text())
             case _:
                 return await self._status()
 
@@ -80,9 +86,8 @@ class Answers:
     # --- status ----------------------------------------------------------------------------------
 
     async def _status(self) -> StatusResponse:
-        traffic = await self._sas.traffic()
         clients: list[ClientStatus] = []
-        async for batch in client_statuses(self._ike.engine, self._lns, traffic):
+        async for batch in client_statuses(self._ike.engine, self._lns, self._sas):
             clients += batch
         return StatusResponse(
             gateway=GatewayStatus(
@@ -132,13 +137,15 @@ class Answers:
                 )
             except VerifyError as error:
                 return ErrorResponse(ErrorCode.FAILED, str(error))
-        running = check_running(self._running_facts(), self._in_force.config)
+        running = check_running(await self._running_facts(), self._in_force.config)
         return VerifyResponse(running=True, findings=(*found, *running))
 
-    def _running_facts(self) -> RunningFacts:
+    async def _running_facts(self) -> RunningFacts:
         clients, data_paths = self._ike.engine.clients, self._lns.data_paths
         in_user_space: dict[str, str] = {}
-        for path in data_paths.holdings():
+        for number, path in enumerate(data_paths.holdings()):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
             client = clients.by_mark(path.mark)
             if client is not None and not path.in_kernel:
                 in_user_space[client.id] = path.cause
@@ -148,7 +155,7 @@ class Answers:
             addresses=pool.size,
             leased=pool.leased,
             stray_leases=len(pool.leases().keys() - self._lns.engine.session_ids()),
-            lost_events=self._story.lost_events,
+            lost_events=self._story.counters.lost_events,
             waiting=self._in_force.waiting,
             changed=self._in_force.changed,
             no_kernel_path=data_paths.unavailable,

@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from cli.control import (
@@ -24,7 +25,7 @@ from cli.control import (
     Request,
     Response,
     UnknownRequestError,
-    build_response,
+    build_response_parts,
     parse_request,
 )
 
@@ -39,6 +40,9 @@ SOCKET_MODE = 0o600
 
 DIRECTORY_MODE = 0o755
 """Others may see that the socket is there: so ikectl can tell "not root" from "not running"."""
+
+PARTS = 8
+"""Parts of an answer that are sent before other work gets its turn."""
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -141,10 +145,13 @@ class ControlServer:
 
 async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
     """Send the answer; a peer that went away or does not take it in time goes without."""
-    writer.write(build_response(response))
+    parts = build_response_parts(response)
     with suppress(OSError):
-        async with asyncio.timeout(IDLE_TIMEOUT):
-            await writer.drain()
+        while some := b"".join(islice(parts, PARTS)):
+            writer.write(some)
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                await writer.drain()
+            await asyncio.sleep(0)  # drain does not wait where all of it has been taken at once
 
 
 def _permitted(connection: socket.socket) -> bool:

@@ -149,6 +149,11 @@ class IkeHost:
         self._timer = Timer(self._advance)
         self._workers = machine.workers(machine.random)
 
+    @property
+    def waiting(self) -> int:
+        """Public-key work under way."""
+        return self._workers.waiting
+
     def receive(self, datagram: bytes, path: Path) -> None:
         """A datagram from one of the IKE sockets."""
         self._carry_out(self.engine.receive(datagram, path, self._loop.time()))

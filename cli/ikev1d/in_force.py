@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.ikev1d.config import Config
 
-FIXED = ("gateway", "marks", "l2tp", "ppp")
+FIXED = ("gateway", "marks", "l2tp", "ppp", "metrics")
 """Sections that cannot change while clients are connected."""
 
 

@@ -7,7 +7,8 @@ precedence block L2TP in clear, both ways, for as long as the gateway runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,8 +21,11 @@ from xfrm.errors import KernelError
 from xfrm.model import Encap, Lifetime, Mark, Policy, Progress, Sa, Selector, Template
 from xfrm.ownership import PRIORITY_BLOCK, PRIORITY_CLIENT, REQID_BASE, REQID_COUNT
 from xfrm.sadb import Addition, AddPolicy, AddSa, Sadb, continuing
+from xfrm.usage import SaName
 
 L2TP_PORT = 1701
+BATCH = 64
+"""Clients before other work gets its turn: each takes some 5 microseconds."""
 KERNEL_MARGIN = 120
 """Seconds that the kernel's hard limit is beyond the client's: the engine ends an SA before it."""
 BYTES_FACTOR = 2
@@ -77,6 +81,8 @@ class KernelSas:
         self._mark_mask = mark_mask
         self._log = ClientLog("ikev1d.kernel")
         self._clients: dict[int, _Client] = {}
+        self._gone = Traffic()
+        """Of clients of which nothing is left."""
 
     async def open(self) -> int:
         """Remove what an earlier run left, and block L2TP in clear; says how much there was."""
@@ -121,8 +127,7 @@ class KernelSas:
             if any(tables):
                 self._retire(client, sas)
             else:
-                # Nobody will ask any more what it has carried.
-                self._sadb.remove([*sas, *client.policies.values()])
+                self._retire(client, sas, tuple(client.policies.values()))
                 client.policies.clear()
         self._forget_if_empty(child.mark)
 
@@ -167,7 +172,7 @@ class KernelSas:
 
     async def expired(self) -> list[int]:
         """The inbound SPIs of children that have lost an SA in the kernel without our doing."""
-        there = {_key(state.sa) for state in await self._sadb.list_sas()}
+        there = await self.carried()
         return [
             inbound_spi
             for client in self._clients.values()
@@ -186,17 +191,32 @@ class KernelSas:
             sas = (*client.inbound.values(), *client.outbound.values())
             yield Holding(sas, tuple(client.policies.values()))
 
-    async def traffic(self) -> dict[int, Traffic]:
-        """Octets by client mark, over all its SAs."""
-        carried = {_key(state.sa): state.usage.bytes for state in await self._sadb.list_sas()}
-        return {
-            mark: client.ended
-            + Traffic(
-                sum(carried.get(_key(sa), 0) for sa in client.inbound.values()),
-                sum(carried.get(_key(sa), 0) for sa in client.outbound.values()),
-            )
-            for mark, client in self._clients.items()
-        }
+    async def carried(self) -> dict[SaName, int]:
+        """Octets of every SA of the kernel, for `traffic`. Others are served meanwhile."""
+        carried: dict[SaName, int] = {}
+        async for piece in self._sadb.dump_usage():
+            carried.update(piece)
+        return carried
+
+    def traffic(self, mark: int, carried: Mapping[SaName, int]) -> Traffic:
+        """Octets of a client, over all its SAs."""
+        client = self._clients.get(mark)
+        if client is None:
+            return Traffic()
+        return client.ended + Traffic(
+            sum(carried.get(_key(sa), 0) for sa in client.inbound.values()),
+            sum(carried.get(_key(sa), 0) for sa in client.outbound.values()),
+        )
+
+    async def total_traffic(self) -> Traffic:
+        """Octets of all clients since the start, less what the kernel has ended by itself."""
+        carried = await self.carried()
+        total = self._gone
+        for number, mark in enumerate(tuple(self._clients)):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+            total += self.traffic(mark, carried)
+        return total
 
     def _install(
         self, install: Callable[[ChildSa], None], child: ChildSa
@@ -251,8 +271,10 @@ class KernelSas:
         self._sadb.apply(additions)
         client.policies[direction] = policy
 
-    def _retire(self, client: _Client, sas: list[Sa]) -> list[Progress]:
-        retired = self._sadb.retire(sas)
+    def _retire(
+        self, client: _Client, sas: list[Sa], policies: tuple[Policy, ...] = ()
+    ) -> list[Progress]:
+        retired = self._sadb.retire(sas, policies)
         for sa, progress in zip(sas, retired, strict=True):
             octets = progress.usage.bytes
             outbound = sa.mark is not None
@@ -288,6 +310,7 @@ class KernelSas:
     def _forget_if_empty(self, mark: int) -> None:
         client = self._clients[mark]
         if not client.inbound and not client.outbound and not client.policies:
+            self._gone += client.ended
             del self._clients[mark]
 
     # --- the kernel's forms ----------------------------------------------------------------------
@@ -359,9 +382,9 @@ def _selector(path: Path, direction: Direction) -> Selector:
     return Selector(path.local, path.remote, protocol=IPPROTO_UDP, sport=L2TP_PORT)
 
 
-def _key(sa: Sa) -> tuple[int, str, int]:
+def _key(sa: Sa) -> SaName:
     """What tells an SA from all others of the kernel."""
-    return (sa.spi, sa.dst, sa.mark.value if sa.mark else 0)
+    return SaName(sa.spi, sa.dst, sa.mark.value if sa.mark else 0)
 
 
 def _lifetime(child: ChildSa) -> Lifetime:

@@ -12,6 +12,7 @@ from cli.ikev1d.config import Config, Place
 from cli.ikev1d.data_paths import DataPaths
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import Machine
+from cli.ikev1d.metrics.counters import L2tpCounters
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import ANY_ADDRESS
 from l2tp.core.effects import (
@@ -127,6 +128,7 @@ class LnsHost:
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
         self._logged_in = logged_in
+        self.counters = L2tpCounters()
         self._log = ClientLog("ikev1d.l2tp")
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
@@ -274,6 +276,7 @@ class LnsHost:
         | AuthFailed
         | Dropped,
     ) -> None:
+        self.counters.count(event)
         log = self._log.of(self._client_id(event.peer.mark))
         match event:
             case TunnelUp():

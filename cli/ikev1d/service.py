@@ -19,6 +19,7 @@ from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.look_alikes import LookAlikes
 from cli.ikev1d.machine import LINUX, Machine
+from cli.ikev1d.metrics.listener import ListenError, MetricsListener
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
 from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT
@@ -53,14 +54,14 @@ async def serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
-        _spare_the_loop()
+        spare_the_loop()
         await stop.wait()
     finally:
         notify("STOPPING=1")
         await gateway.close()
 
 
-def _spare_the_loop() -> None:
+def spare_the_loop() -> None:
     """Have the garbage collector look through everything rarely: no event is served meanwhile."""
     gc.freeze()  # what start has made stays
     young, middle, _ = gc.get_threshold()
@@ -114,6 +115,9 @@ class Gateway:
             raise StartError(f"the kernel cannot serve L2TP: {error}") from error
         except KernelError as error:
             raise StartError(f"the kernel cannot serve IPsec: {error}") from error
+        except ListenError as error:
+            where = self._config.where("metrics.listen")
+            raise StartError(f"cannot serve metrics: {error}; see {where}") from error
         except OSError as error:
             raise StartError(
                 f"cannot open UDP ports {IKE_PORT} and {NAT_T_PORT}: {error.strerror}; "
@@ -174,6 +178,12 @@ class Gateway:
         self._answers = Answers(
             self._in_force, self._addresses, self._sas, self._ike, self._lns, self._story
         )
+        self._answers.metrics.start()
+        self._undo.callback(self._answers.metrics.stop)
+        if config.metrics is not None:
+            listener = MetricsListener(self._answers.metrics.text)
+            await listener.start(str(config.metrics.address), config.metrics.port)
+            self._undo.push_async_callback(listener.close)
         sockets.start(self._ike.receive)
         self._listen_for_stray_esp(self._ike)
         return left

@@ -6,6 +6,7 @@ from collections import Counter
 
 from cli.ikev1d.config.model import Config
 from cli.ikev1d.logs import ClientLog
+from cli.ikev1d.metrics.counters import IkeCounters, refusal
 from ikev1.core.effects import (
     ChildDown,
     ChildUp,
@@ -39,11 +40,11 @@ class Story:
         self._log = ClientLog("ikev1d.ike")
         self.failures: Counter[str] = Counter()
         """Refused exchanges and dropped datagrams by cause."""
-        self.lost_events = 0
+        self.counters = IkeCounters()
 
     def events_lost(self) -> None:
         """The kernel had to drop events, as we did not read them fast enough."""
-        self.lost_events += 1
+        self.counters.lost_events += 1
         self._log.warning("events of the kernel were lost; comparing with what it has")
 
     def reconfigure(self, config: Config) -> None:
@@ -52,6 +53,7 @@ class Story:
 
     def tell(self, event: Told) -> None:
         """One event, one line."""
+        self.counters.count(event)
         match event:
             case IkeSaUp():
                 self._log.of(event.client).info(
@@ -97,8 +99,7 @@ class Story:
                 self._log.debug("datagram dropped", peer=event.path, reason=event.reason)
 
     def _refused(self, event: Refused) -> None:
-        label = event.notify.name.lower().replace("_", "-") if event.notify else "silent"
-        self.failures[f"refused-{label}"] += 1
+        self.failures[f"refused-{refusal(event)}"] += 1
         values: dict[str, object] = {"peer": event.path, "cause": event.cause}
         if event.remedy:
             values["remedy"] = event.remedy

@@ -52,16 +52,20 @@ class Workers:
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         threads = max(1, (os.cpu_count() or 1) - 1)
+        self.waiting = 0
+        """Questions without an answer so far."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="public-key")
 
     def do(self, question: PublicKeyWork, answer: Callable[[object], None]) -> None:
         """Call `answer` later, from the loop."""
 
         def done(future: asyncio.Future[object]) -> None:
+            self.waiting -= 1
             if not future.cancelled():
                 answer(future.result())
 
         loop = asyncio.get_running_loop()
+        self.waiting += 1
         future = loop.run_in_executor(self._threads, work, question, self._random)
         future.add_done_callback(done)
 

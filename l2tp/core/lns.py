@@ -230,6 +230,11 @@ class Lns:
         sessions = [session for tunnel in tunnels for session in tunnel.sessions.values()]
         return [*map(view_tunnel, tunnels)], [*map(view_session, sessions)]
 
+    @property
+    def tunnel_count(self) -> int:
+        """How many tunnels there are."""
+        return len(self._tunnels)
+
     def session_ids(self) -> frozenset[int]:
         """The numbers of all sessions."""
         return frozenset(self._shared.sessions)

@@ -22,6 +22,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "[ppp]": schema.PppTable,
     "[[user]]": schema.UserTable,
     "[marks]": schema.MarksTable,
+    "[metrics]": schema.MetricsTable,
 }
 TEXTS = (
     st.sampled_from(

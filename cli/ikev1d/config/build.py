@@ -23,6 +23,7 @@ from cli.ikev1d.config.model import (
     Ike,
     L2tp,
     Marks,
+    Metrics,
     Ppp,
     Psk,
     SameIdentity,
@@ -41,6 +42,8 @@ PFS = ("if-asked",)
 
 MAX_SOCKET_PATH = 107
 """Bytes of sun_path without its NUL (unix(7))."""
+
+MAX_PORT = 65_535
 
 MAX_SERVERS = 2
 """RFC 1877 has a primary and a secondary server, of DNS and of NetBIOS names."""
@@ -87,6 +90,7 @@ def build(document: schema.Document, check: Check) -> Config:
         ppp=ppp,
         users=MappingProxyType(read_users(check, document, gateway, ppp)),
         marks=_marks(check, document.marks),
+        metrics=_metrics(check, document.metrics),
         warnings=tuple(check.warnings),
     )
 
@@ -282,3 +286,17 @@ def _marks(check: Check, table: schema.MarksTable) -> Marks:
     if marks.count < 1:
         raise check.error(("marks", "base"), "leaves no mark above it for a client")
     return marks
+
+
+def _metrics(check: Check, table: schema.MetricsTable) -> Metrics | None:
+    if table.listen is None:
+        return None
+    key = ("metrics", "listen")
+    address, _, port = table.listen.partition(":")
+    if not port.isdecimal() or not 1 <= int(port) <= MAX_PORT:
+        raise check.error(
+            key,
+            f'"{table.listen}" is not an address with a port',
+            allowed="such as 127.0.0.1:9410",
+        )
+    return Metrics(check.address(key, address), int(port))

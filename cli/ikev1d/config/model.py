@@ -271,6 +271,14 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where Prometheus fetches what the gateway counts."""
+
+    address: IPv4Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration."""
 
@@ -291,6 +299,8 @@ class Config:
     users: Mapping[str, User]
     """By name."""
     marks: Marks
+    metrics: Metrics | None
+    """None to listen nowhere."""
     warnings: tuple[str, ...]
     """What works but is not right, each with its file, line and remedy. To be logged at start."""
 

@@ -137,4 +137,5 @@ _SECTIONS: dict[str, type[schema.Table]] = {
     "ppp": schema.PppTable,
     "user": schema.UserTable,
     "marks": schema.MarksTable,
+    "metrics": schema.MetricsTable,
 }

@@ -149,6 +149,12 @@ class MarksTable(Table, frozen=True):
     mask: Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)] = 0x7FFF_0000
 
 
+class MetricsTable(Table, frozen=True):
+    """The [metrics] table."""
+
+    listen: str | None = None
+
+
 class Document(Table, frozen=True):
     """A whole configuration file."""
 
@@ -158,6 +164,7 @@ class Document(Table, frozen=True):
     esp: EspTable = msgspec.field(default_factory=EspTable)
     l2tp: L2tpTable = msgspec.field(default_factory=L2tpTable)
     marks: MarksTable = msgspec.field(default_factory=MarksTable)
+    metrics: MetricsTable = msgspec.field(default_factory=MetricsTable)
     psk: tuple[PskTable, ...] = ()
     certificate: tuple[CertificateTable, ...] = ()
     connection: tuple[ConnectionTable, ...] = ()

@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "ppp": schema.PppTable,
     "user": schema.UserTable,
     "marks": schema.MarksTable,
+    "metrics": schema.MetricsTable,
 }
 COMMENTED_SECTIONS = {"certificate"}
 """It would need files."""

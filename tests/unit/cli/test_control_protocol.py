@@ -31,6 +31,7 @@ from cli.control import (
     VerifyResponse,
     build_request,
     build_response,
+    build_response_parts,
     parse_request,
     parse_response,
     printable,
@@ -125,6 +126,16 @@ def test_response_survives_the_line(response: Response) -> None:
     line = build_response(response)
     assert line.count(b"\n") == 1
     assert parse_response(line) == response
+
+
+@pytest.mark.parametrize("clients", [(), (CLIENT,), (CLIENT, CLIENT, CLIENT)])
+def test_response_in_parts_is_the_same_line(clients: tuple[ClientStatus, ...]) -> None:
+    response = StatusResponse(gateway=GATEWAY, clients=clients)
+    parts = list(build_response_parts(response))
+    assert b"".join(parts) == build_response(response)
+    assert len(parts) == len(clients) + 2
+    ping = PingResponse(version="0.1.0", pid=1, uptime=2)
+    assert list(build_response_parts(ping)) == [build_response(ping)]
 
 
 def test_status_is_plain_json_with_every_field() -> None:

@@ -133,3 +133,15 @@ def test_one_lease_for_one_key() -> None:
 def test_a_large_network_costs_nothing() -> None:
     pool = AddressPool(["10.0.0.0/8"])
     assert pool.lease(1, "alice") == ip("10.0.0.1")
+
+
+def test_how_many_addresses_there_are_and_are_in_use() -> None:
+    static = ip("10.0.0.2")
+    pool = AddressPool(["10.0.0.1-10.0.0.4", "10.0.0.9"], [static, ip("192.0.2.1")])
+    assert (pool.size, pool.leased) == (4, 0)
+    pool.lease(1, "alice")
+    pool.lease(2, "bob", static)  # which nobody else could have had
+    assert pool.leased == 1
+    pool.release(2)
+    pool.release(1)
+    assert pool.leased == 0

@@ -1,0 +1,1 @@
+"""What the gateway counts, for Prometheus and what reads its text format."""
