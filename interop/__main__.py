@@ -1,12 +1,13 @@
-"""``python -m interop list`` and ``python -m interop run SCENARIO``: the lab's command line."""
+"""The lab's command line: ``list``, ``run SCENARIO``, ``dial CLIENT``."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from interop import kernel
+from interop.clients import CLIENTS
 from interop.errors import KernelUnavailableError, LabError
-from interop.scenarios import SCENARIOS
+from interop.scenarios import SCENARIOS, emulated
 from interop.scenarios.play import Play
 from interop.topology import TOPOLOGIES
 
@@ -17,11 +18,14 @@ RUN_LIMIT = 600.0
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m interop", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the scenarios")
+    commands.add_parser("list", help="the scenarios and the emulated clients")
     run = commands.add_parser("run", help="run one scenario")
     run.add_argument("scenario", choices=SCENARIOS)
-    run.add_argument("--keep", type=Path, metavar="DIR", help="for logs and captures")
-    run.add_argument("--topology", choices=TOPOLOGIES, default="client-nat")
+    dial = commands.add_parser("dial", help="let one emulated client dial in, work and hang up")
+    dial.add_argument("client", choices=CLIENTS, metavar="CLIENT")
+    for command in (run, dial):
+        command.add_argument("--keep", type=Path, metavar="DIR", help="for logs and captures")
+        command.add_argument("--topology", choices=TOPOLOGIES, default="client-nat")
     run.add_argument("--ike", default="aes256-sha256-modp2048", help="the client's proposal")
     run.add_argument("--esp", default="aes256-sha1", help="the client's proposal")
     run.add_argument("--reference", action="store_true", help="charon, xl2tpd and pppd as gateway")
@@ -30,13 +34,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _enter_kernel(options: argparse.Namespace) -> int:
-    command = [sys.executable, "-m", "interop", "run", options.scenario]
-    command += ["--topology", options.topology, "--ike", options.ike, "--esp", options.esp]
-    if options.reference:
-        command.append("--reference")
+    command = [sys.executable, "-m", "interop", options.command]
+    if options.command == "dial":
+        command += [options.client]
+    else:
+        command += [options.scenario, "--ike", options.ike, "--esp", options.esp]
+        command += ["--reference"] * options.reference
+    command += ["--topology", options.topology]
     if options.keep:
         command += ["--keep", str(options.keep.resolve())]
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if options.command == "run" and sys.stdin.isatty() and sys.stdout.isatty():
         command.append("--interactive")
     limit = None if "--interactive" in command else RUN_LIMIT
     try:
@@ -46,17 +53,8 @@ def _enter_kernel(options: argparse.Namespace) -> int:
         return kernel.UNAVAILABLE
 
 
-def main() -> int:
-    """Run the command line; its exit status."""
-    options = _parser().parse_args()
-    if options.command == "list":
-        for name, scenario in SCENARIOS.items():
-            print(f"{name:<14}{scenario.__doc__}")
-        return 0
-    if not kernel.inside():
-        return _enter_kernel(options)
-    directory = options.keep or kernel.artefacts()
-    play = Play(
+def _play(options: argparse.Namespace, directory: Path) -> Play:
+    return Play(
         topology=TOPOLOGIES[options.topology](),
         directory=directory,
         reference=options.reference,
@@ -64,10 +62,28 @@ def main() -> int:
         esp=options.esp,
         interactive=options.interactive,
     )
+
+
+def main() -> int:
+    """Run the command line; its exit status."""
+    options = _parser().parse_args()
+    if options.command == "list":
+        for name, scenario in SCENARIOS.items():
+            print(f"{name:<24}{scenario.__doc__}")
+        for client in CLIENTS.values():
+            print(f"{client.name:<24}{client.title}, emulated")
+        return 0
+    if not kernel.inside():
+        return _enter_kernel(options)
+    directory = options.keep or kernel.artefacts()
     try:
-        SCENARIOS[options.scenario](play)
+        if options.command == "dial":
+            play = Play(TOPOLOGIES[options.topology](), directory)
+            emulated.run(play, CLIENTS[options.client])
+        else:
+            SCENARIOS[options.scenario](_play(options, directory))
     except LabError as error:
-        print(f"interop: {options.scenario} failed: {error}", file=sys.stderr)
+        print(f"interop: {options.command} failed: {error}", file=sys.stderr)
         return 1
     finally:
         print(f"logs and captures: {directory}")

@@ -22,6 +22,10 @@ _DIGESTS = {
 """Name, octets of key, octets of the ICV (RFC 2403, 2404, 4868)."""
 
 
+AUTH_KEYS = {auth: size for auth, (_, size, _) in _DIGESTS.items()}
+"""Octets of key."""
+
+
 @dataclass(slots=True)
 class EspSa:
     """One direction: an SPI, its algorithms and its KEYMAT, the cipher's key before the other."""

@@ -7,9 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from interop.certificates import Identity
+from interop.clients.model import Client
 from interop.errors import LabError
 from interop.gateway import Ikev1d
 from interop.lab import Lab
+from interop.peers.emulated import EmulatedMachine
 from interop.peers.ipsec import IpsecInitiator
 from interop.peers.libreswan import Libreswan
 from interop.peers.linux_client import LinuxClient
@@ -160,7 +162,28 @@ class Stage:
             l2tp_port=l2tp_port,
         )
 
-    def check_traffic(self, client: LinuxClient, inner_address: str) -> None:
+    def emulated(
+        self,
+        client: Client,
+        machine: str = "client",
+        *,
+        user: str = "alice",
+        password: str | None = None,
+        psk: str | None = None,
+    ) -> EmulatedMachine:
+        """An emulated client on ``machine``. A secret that is not given is the right one."""
+        made = EmulatedMachine(
+            self.lab[machine],
+            client,
+            GATEWAY_ADDRESS,
+            psk=self.settings.psk if psk is None else psk,
+            user=user,
+            password=self.settings.users.get(user, "") if password is None else password,
+        )
+        self.lab.stack.callback(made.stop)
+        return made
+
+    def check_traffic(self, client: LinuxClient | EmulatedMachine, inner_address: str) -> None:
         """Ping the office and move data both ways. Raises `TrafficError`, `TransferError`."""
         office = self.lab["office"]
         if not ping(client.host, OFFICE_ADDRESS):

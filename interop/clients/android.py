@@ -51,6 +51,7 @@ from interop.initiator.profiles import (
     RFC_3947,
     AttributeOrder,
     Goodbye,
+    IdciAddress,
     L2tpPort,
     Profile,
     Retransmission,
@@ -93,6 +94,8 @@ _IKE = facts(
     fragmentation=Known(RACOON_FRAGMENTS, f"{IT} isakmp_frag.h, which it descends from"),
     goodbye=Unknown(Goodbye(), "as ipsec-tools do at their end"),
     pfs_group=Known(None, _SETUP),
+    fqdn=Known(None, f"{_SETUP}: its address"),
+    idci_address=Known(IdciAddress.NUMBER, _SETUP),
 )
 _L2TP = facts(
     L2tpProfile,
@@ -117,6 +120,7 @@ _L2TP = facts(
         AM,
     ),
     strict_header=Known(True, AM),
+    stray_hellos=Known(0, AM),
 )
 _PPP = facts(
     PppProfile,
@@ -125,6 +129,7 @@ _PPP = facts(
     identifications=Known((), "ppp-project/ppp lcp.c"),
     logins=Known((Login.MSCHAPV2, Login.CHAP_MD5, Login.PAP), f"{AV}: refuse-eap"),
     echo=Known(None, f"{AV}: no lcp-echo-interval"),
+    echo_failures=Known(0, f"{AV}: no lcp-echo-interval"),
     ipcp=Known((VAN_JACOBSON, ADDRESS, DNS1, DNS2), f"{AV}: usepeerdns; the rest is the default"),
     ccp=Unknown(None, "left out; stock pppd would ask for BSD-Compress and Deflate"),
     asks_for=Unknown((), "none"),

@@ -56,6 +56,7 @@ from interop.initiator.profiles import (
     RFC_3947,
     AttributeOrder,
     Goodbye,
+    IdciAddress,
     L2tpPort,
     Profile,
     Retransmission,
@@ -114,6 +115,8 @@ _IKE = facts(
     fragmentation=Known(APPLE_FRAGMENTS, f"{AI} isakmp_frag.h, isakmp_frag.c"),
     goodbye=Unknown(Goodbye(), "as OS X 10.8 does"),
     pfs_group=Known(None, _UTILS),
+    fqdn=Known(None, f"{AI} ipsecdoi_setid1: its address, with port 500"),
+    idci_address=Known(IdciAddress.NUMBER, f"{AI} ipsec_doi.c, {STRONG_28}"),
 )
 
 # SCCRP, ICRP: what l2tp.c looks for.

@@ -56,6 +56,7 @@ from interop.initiator.profiles import (
     XAUTH,
     AttributeOrder,
     Goodbye,
+    IdciAddress,
     L2tpPort,
     Profile,
     Retransmission,
@@ -100,6 +101,8 @@ _CHARON = facts(
     fragmentation=Known(CHARON_FRAGMENTS, f"{SS} charon.fragment_size, message.c"),
     goodbye=Known(Goodbye(), f"{SS} quick_delete.c, isakmp_delete.c"),
     pfs_group=Known(None, "set in its configuration"),
+    fqdn=Known(None, "set in its configuration: its address"),
+    idci_address=Known(IdciAddress.NUMBER, f"{SS} quick_mode.c"),
 )
 _XL2TPD = facts(
     L2tpProfile,
@@ -128,6 +131,8 @@ _XL2TPD = facts(
     hello=Known(60.0, f"{XL} l2tp.h"),
     length_bit=Known(True, f"{NM} writes length bit = yes"),
     hang_up=Known((MessageType.CDN, MessageType.STOPCCN), f"{XL} call.c"),
+    stray_hellos=Known(0, f"{XL} control.c"),
+    strict_header=Known(False, f"{XL} network.c"),
     requires=Known(
         {
             MessageType.SCCRP: frozenset((AvpType.ASSIGNED_TUNNEL_ID,)),
@@ -143,6 +148,7 @@ _PPPD = facts(
     identifications=Known((), f"{PD} lcp.c"),
     logins=Known((Login.MSCHAPV2, Login.CHAP_MD5, Login.PAP), f"{PD} auth.c"),
     echo=Known(None, f"{NM}: off unless set"),
+    echo_failures=Known(0, f"{NM}: off unless set"),
     ipcp=Known((VAN_JACOBSON, ADDRESS, DNS1, DNS2), f"{PD} ipcp.c; usepeerdns by {NM}"),
     ccp=Known(None, f"{NM}: noccp"),
     asks_for=Known((), f"{PD}: IPv6CP only where set"),
@@ -240,6 +246,9 @@ LIBRESWAN = Client(
         fragmentation=Known(LIBRESWAN_FRAGMENTS, f"{LS} ikev1_send.c"),
         goodbye=Known(Goodbye(), f"{LS} ikev1_delete.c"),
         pfs_group=Known(None, "set in its configuration"),
+        fqdn=Known(None, "set in its configuration: its address"),
+        idci_address=Known(IdciAddress.NUMBER, f"{LS} ikev1_quick.c"),
+        initial_contact_apart=Known(False, f"{LS} initial-contact=no, the default"),
     ),
     l2tp=_XL2TPD,
     ppp=_PPPD,

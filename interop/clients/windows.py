@@ -129,6 +129,8 @@ _IKE = facts(
     fragmentation=Known(WINDOWS_FRAGMENTS, f"{MS_IKEE} section 3.3.6.1"),
     goodbye=Unknown(Goodbye(), "Deletes are documented for rekeying alone"),
     pfs_group=Known(None, f"{LS} docs/examples/l2tp-psk.conf"),
+    fqdn=Known(None, f"{NM_169}; {LINOGATE}: its address"),
+    initial_contact_apart=Known(False, f"{LIBRESWAN_26}: it has a vendor ID for that"),
 )
 
 
@@ -160,6 +162,8 @@ _L2TP = facts(
     retransmission=Unknown(Backoff(1.0, 5, 2.0), "RFC 2661 section 5.8"),
     hello=Unknown(60.0, "RFC 2661 section 6.5"),
     length_bit=Unknown(True, "the usual"),
+    stray_hellos=Unknown(0, "none is seen in logs"),
+    strict_header=Unknown(False, "the rule of RFC 2661"),
     hang_up=Unknown((MessageType.CDN, MessageType.STOPCCN), "the order of RFC 2661"),
     requires=Unknown(
         {
@@ -187,6 +191,7 @@ _PPP = facts(
     identifications=Known((b"MSRASV5.20", b"MSRAS-0-DESKTOP-AB12C34", bytes(range(16))), PPPD_LOG),
     logins=Known((Login.MSCHAPV2, Login.CHAP_MD5, Login.PAP), f"{PPPD_LOG}; by service"),
     echo=Unknown(None, "none is seen in logs"),
+    echo_failures=Unknown(0, "none is seen in logs"),
     ipcp=Unknown((ADDRESS, DNS1, WINS1, DNS2, WINS2), "the order of their numbers"),
     ccp=Unknown((Option(18, bytes.fromhex("01000001")),), "MPPC and MPPE are asked for"),
     asks_for=Unknown((), "IPv6CP is left out"),

@@ -33,10 +33,10 @@ from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.engine import Initiator
 from interop.initiator.main_mode import Step as WaitsFor
-from interop.initiator.profiles import L2tpPort
+from interop.initiator.profiles import MS_INITIAL_CONTACT, L2tpPort
 from interop.initiator.session import NON_ESP_MARKER, ClientPath
 from interop.lac import lac
-from interop.lac.lac import Lac
+from interop.lac.lac import Lac, tunnel_id
 from interop.lac.lac import State as TunnelState
 from interop.ppp import peer
 from interop.ppp.login import Account
@@ -83,6 +83,8 @@ class Life:
     """Initiator cookies of its ISAKMP SAs."""
     spis: frozenset[bytes] = frozenset()
     """SPIs of its inbound ESP SAs."""
+    tunnels: frozenset[int] = frozenset()
+    """Its L2TP tunnel IDs."""
 
 
 class EmulatedClient:
@@ -128,7 +130,8 @@ class EmulatedClient:
     @property
     def life(self) -> Life:
         """What would be left of it if it vanished now."""
-        return Life(frozenset(self._cookies), frozenset(self._spis))
+        tunnels = frozenset() if self._lac is None else frozenset((self._lac.tunnel_id,))
+        return Life(frozenset(self._cookies), frozenset(self._spis), tunnels)
 
     # --- what the user and the clock do ----------------------------------------------------------
 
@@ -184,7 +187,7 @@ class EmulatedClient:
             effects += self._of_ppp(self._ppp.advance(now), now)
         if self._due(self._patience, now):
             self._patience = None
-            effects += self._stop(Rule.SILENCE, "the server does not go on", now)
+            effects += self._lose_patience(now)
         if self._due(self._rekey_phase2_at, now):
             effects += self.rekey_phase2(now)
         if self._due(self._rekey_phase1_at, now):
@@ -225,21 +228,30 @@ class EmulatedClient:
         """Take a datagram from the server's UDP `port` that came inside ESP."""
         if self._lac is None:
             return []
+        if tunnel_id(datagram) in self._before.tunnels:
+            return self._haunted("an L2TP tunnel")
         return self._of_lac(self._lac.receive(datagram, port, now), now)
 
     def esp_not_opened(self, spi: bytes) -> list[Effect]:
-        """Hear of an ESP packet that no SA of this client opens."""
+        """Hear of an ESP packet that no SA of this client opens, or that its SA finds forged."""
         if spi in self._before.spis:
             return self._haunted("an ESP SA")
-        if spi in self._spis or self._aim in (Aim.HANG_UP, Aim.OVER):
+        in_use = any(sas.inbound_spi == spi for sas in self._sas)
+        replaced = spi in self._spis and not in_use
+        if replaced or self._aim in (Aim.HANG_UP, Aim.OVER):
             return []
-        return [self._remark(Finding(Rule.ESP, f"SPI {spi.hex()}", fatal=False))]
+        detail = (
+            f"the packet does not verify under SPI {spi.hex()}"
+            if in_use
+            else (f"no SA has SPI {spi.hex()}")
+        )
+        return [self._remark(Finding(Rule.ESP, detail, fatal=False))]
 
     def _haunted(self, what: str) -> list[Effect]:
         """Something still uses what was before; that matters once INITIAL-CONTACT is told."""
         profile = self.client.ike.profile
-        told = self.step not in (Step.MESSAGE_2, Step.MESSAGE_4, Step.MESSAGE_6)
-        if not (profile.initial_contact and told):
+        tells = profile.initial_contact or MS_INITIAL_CONTACT in profile.vendor_ids
+        if not tells or self.step in (Step.MESSAGE_2, Step.MESSAGE_4, Step.MESSAGE_6):
             return []
         detail = f"the gateway still uses {what} of before"
         return [self._remark(Finding(Rule.INITIAL_CONTACT, detail, fatal=False))]
@@ -388,6 +400,13 @@ class EmulatedClient:
             calls = (TunnelState.ICRP, TunnelState.CALL_ZLB)
             self.step = Step.CALL if self._lac.state in calls else self.step
         return effects
+
+    def _lose_patience(self, now: float) -> list[Effect]:
+        state = TunnelState.IDLE if self._lac is None else self._lac.state
+        rule = Rule.NO_ZLB if state in (TunnelState.TUNNEL_ZLB, TunnelState.CALL_ZLB) else None
+        waits = state.value if self._ppp is None else self._ppp.phase.value
+        detail = f"it waits for {waits}, and the server does not go on"
+        return self._stop(rule or Rule.SILENCE, detail, now)
 
     def _of_ppp(self, happened: Sequence[peer.Effect], now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ikev1.wire.enums import EncapsulationMode, IdType, IkeAttribute, IpsecAttribute, PayloadType
 from ikev1.wire.header import Header
 from ikev1.wire.message import Payloads
-from ikev1.wire.payloads import Fragment, Identification, Nonce, VendorId
+from ikev1.wire.payloads import Fragment, Identification, NatOa, Nonce, VendorId
 from ikev1.wire.sa import Proposal, SaPayload, Transform
 from interop.initiator import profiles
 
@@ -56,6 +56,7 @@ class Cause(StrEnum):
     QM2_ENCAPSULATION_MODE = "qm2-encapsulation-mode"
     QM2_IDS = "qm2-ids"
     QM2_ID_ADDRESSES = "qm2-id-addresses"
+    QM2_NAT_OA = "qm2-nat-oa"
     INFORMATIONAL_HASH = "informational-hash"
 
 
@@ -63,7 +64,13 @@ Findings = Iterator[tuple[Cause, str]]
 """Violations, each with what was seen."""
 
 WARNINGS = frozenset(
-    (Cause.MM2_ATTRIBUTES, Cause.QM2_SA_SECOND, Cause.QM2_ATTRIBUTES, Cause.QM2_ID_ADDRESSES)
+    (
+        Cause.MM2_ATTRIBUTES,
+        Cause.QM2_SA_SECOND,
+        Cause.QM2_ATTRIBUTES,
+        Cause.QM2_ID_ADDRESSES,
+        Cause.QM2_NAT_OA,
+    )
 )
 """What racoon only warns of; no client is known to die of it."""
 
@@ -248,6 +255,25 @@ def quick_mode_2(
         yield Cause.QM2_KEY_EXCHANGE, f"{types.count(PayloadType.KE)} of them"
     yield from _esp_choice(payloads, offered, nat=nat)
     yield from _ids(payloads.all(Identification), ids, nat=nat)
+
+
+def original_addresses(
+    payloads: Payloads, number: PayloadType | None, server: bytes | None
+) -> Findings:
+    """NAT-OA: none, or NAT-OAi and NAT-OAr of the variant's `number` (RFC 3947 section 5.2).
+
+    NAT-OAr is the address of the `server`; None if that is not known to the client, behind a NAT.
+    """
+    items = payloads.all(NatOa)
+    if not items:
+        return
+    numbers = {item.type for item in items}
+    if numbers != {number}:
+        yield Cause.QM2_NAT_OA, f"as payload {sorted(numbers)}, not {number}"
+    elif len(items) != 2:
+        yield Cause.QM2_NAT_OA, f"{len(items)} of them"
+    elif server is not None and items[1].address != server:
+        yield Cause.QM2_NAT_OA, f"NAT-OAr is {items[1].address.hex('.')}, not {server.hex('.')}"
 
 
 def _esp_choice(payloads: Payloads, offered: Proposal, *, nat: bool) -> Findings:

@@ -82,6 +82,9 @@ class QuickMode:
                 pfs=self._dh is not None,
             )
         )
+        nat_oa = None if session.nat_t is None else session.nat_t.nat_oa
+        server = None if session.server_behind_nat else session.path.server.packed
+        session.judge(checks.original_addresses(payloads, nat_oa, server))
         proof, nonce = payloads.first(Hash), payloads.first(Nonce)
         assert proof is not None  # quick_mode_2 found both
         assert nonce is not None

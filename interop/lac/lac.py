@@ -69,6 +69,14 @@ class Closed:
 Effect = SendDatagram | CallUp | FrameReceived | Closed | Finding
 
 
+def tunnel_id(datagram: bytes) -> int | None:
+    """Which tunnel a datagram is for; None if it is no L2TP."""
+    try:
+        return parse(datagram).tunnel_id
+    except ProtocolError:
+        return None
+
+
 class Lac:
     """An access concentrator that makes one call."""
 

@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Address, ip_address
 from typing import Any, TypeVar
 
-from ikev1.core.effects import ChildSa, ClientDown, Path
+from ikev1.core.effects import ChildSa, ClientDown, Path, SessionsLost
 from ikev1.wire.enums import AuthAlgorithm, EspTransform
 from interop import ip
 from interop.clients.model import Client
@@ -100,12 +100,15 @@ class DialledGateway:
         settings = make_settings(**lns)
         self.lns = LnsHost(Lns(settings, deterministic("lns")), in_user_space=True)
         self.machines: list[Machine] = []
-        self.to_client: Callable[[bytes], bytes] = lambda datagram: datagram
-        """What the network does to the gateway's L2TP datagrams, inside ESP."""
+        self.to_client: Callable[[bytes], bytes | None] = lambda datagram: datagram
+        """What becomes of the gateway's L2TP datagrams, inside ESP; None is a loss."""
+        self.installed: Callable[[ChildSa], ChildSa] = lambda child: child
+        """What the kernel makes of an SA that it is given."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._delivered = 0
         self._cleared = 0
+        self._added = 0
         self._sequences: dict[int, EspSa] = {}
 
     # --- clients ---------------------------------------------------------------------------------
@@ -122,14 +125,14 @@ class DialledGateway:
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key,
     ) -> Machine:
         """A client's machine; behind a NAT all have the private address that homes have."""
-        number = len(self.machines)
+        self._added += 1
         inner = ip_address(PRIVATE if nat else PUBLIC)
         port = client.l2tp.profile.port or EPHEMERAL_PORT
         engine = EmulatedClient(
             client,
             Secrets(psk, Account(user, password)),
             ClientPath(inner, ip_address(GATEWAY), l2tp_port=port),
-            deterministic(f"{client.name}/{number}"),
+            deterministic(f"{client.name}/{self._added}"),
             make_dh=make_dh,
             before=before,
         )
@@ -138,10 +141,10 @@ class DialledGateway:
         return machine
 
     def dial(self, client: Client, **how: Any) -> Machine:
-        """A client that has dialled and had half a minute."""
+        """A client that has dialled, and is connected or has given up."""
         machine = self.add(client, **how)
         self.do(machine, machine.engine.dial(self.now))
-        self.run(30.0, lambda: bool(machine.of(Up) or machine.of(Stopped)))
+        self.run(120.0, lambda: bool(machine.of(Up) or machine.of(Stopped)))
         self.run(0.5)
         return machine
 
@@ -259,6 +262,7 @@ class DialledGateway:
         child = self.host.inbound.get(int.from_bytes(packet[:4]))
         if child is None or child.encapsulated != path.encapsulated:
             return
+        child = self.installed(child)
         keys = child.inbound_encryption_key + child.inbound_integrity_key
         opened = _sa(child, child.inbound_spi, keys).open(packet)
         fields = ip.udp_fields(opened[0]) if opened and opened[1] == ip.UDP else None
@@ -275,7 +279,7 @@ class DialledGateway:
     def _of_host(self, sent: list[tuple[Path, bytes]]) -> None:
         for path, datagram in sent:
             self._later(partial(self._ike_reaches_client, path, datagram))
-        gone = [event for event in self.host.told if isinstance(event, ClientDown)]
+        gone = [event for event in self.host.told if isinstance(event, ClientDown | SessionsLost)]
         for event in gone[self._cleared :]:
             self.lns.carry_out(self.lns.lns.client_gone(event.mark, self.now, "gone"), self.now)
         self._cleared = len(gone)
@@ -294,12 +298,15 @@ class DialledGateway:
             children = [sa for sa in self.host.outbound.values() if sa.mark == peer.mark]
             if not children:
                 continue
-            child = children[-1]
+            changed = self.to_client(datagram)
+            if changed is None:
+                continue
+            child = self.installed(children[-1])
             keys = child.outbound_encryption_key + child.outbound_integrity_key
             sa = self._sequences.setdefault(
                 child.outbound_spi, _sa(child, child.outbound_spi, keys)
             )
-            body = ip.udp_datagram(1701, peer.port, self.to_client(datagram))
+            body = ip.udp_datagram(1701, peer.port, changed)
             packet = sa.seal(body, ip.UDP)
             self._later(partial(self._esp_reaches_client, packet, child))
 

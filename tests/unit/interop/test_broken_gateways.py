@@ -1,0 +1,292 @@
+"""A gateway with one thing broken: who complains, at which step and of what; the others do not."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ikev1.core import context, informational, main_mode, proposals, quick_mode
+from ikev1.core.effects import ChildSa
+from ikev1.wire.enums import Doi, IpsecAttribute, NotifyType, PayloadType, ProtocolId
+from ikev1.wire.message import build_message, parse_message
+from ikev1.wire.payloads import NatOa, Notification
+from ikev1.wire.sa import Attribute, SaPayload
+from interop.clients import CLIENTS
+from interop.emulation.complaints import Step
+from interop.emulation.effects import Stopped, Up
+from interop.findings import Rule
+from interop.initiator.checks import Cause
+from interop.initiator.derivation import dh_key
+from l2tp.core.lns import Lns
+from l2tp.wire.packet import CONTROL_HEADER_SIZE
+from tests.support.dialled_gateway import DialledGateway, Machine
+from tests.support.ike_host import IkeHost, settings
+
+EVERYBODY = ("iphone", "macos-10.4", "android", "windows-10", "windows-xp-sp2", "strongswan")
+"""One for each way in which clients differ about what they mind."""
+RACOONS = {"iphone", "macos-10.4", "android"}
+OTHERS = ("windows-10", "windows-xp-sp2", "strongswan")
+
+shared_dh = functools.cache(dh_key)
+
+Broken = Callable[..., Any]
+Outcome = tuple[Step, Cause | Rule]
+
+
+@pytest.fixture
+def break_gateway(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Broken], None]:
+    """Put a broken function, which gets the sound one first, in the place of a sound one."""
+
+    def put(module: Any, name: str, broken: Broken) -> None:
+        monkeypatch.setattr(module, name, functools.partial(broken, getattr(module, name)))
+
+    return put
+
+
+def dial(
+    name: str, *, kernel: Callable[[ChildSa], ChildSa] = lambda child: child, **how: Any
+) -> Machine:
+    gateway = DialledGateway()
+    gateway.installed = kernel
+    return gateway.dial(CLIENTS[name], make_dh=shared_dh, **how)
+
+
+def dial_all(names: Sequence[str] = EVERYBODY, **how: Any) -> dict[str, Machine]:
+    return {name: dial(name, **how) for name in names}
+
+
+def stops(machines: dict[str, Machine]) -> dict[str, Outcome]:
+    """Where each has given up, and of what, of those that have; all others are connected."""
+    outcomes: dict[str, Outcome] = {}
+    for name, machine in machines.items():
+        if stopped := machine.of(Stopped):
+            outcomes[name] = (stopped[0].complaint.step, stopped[0].complaint.rule)
+        else:
+            assert machine.of(Up), name
+    return outcomes
+
+
+def remarks(machines: dict[str, Machine]) -> dict[str, list[Cause | Rule]]:
+    """What those that do not mind have seen."""
+    return {
+        name: [complaint.rule for complaint in machine.complaints]
+        for name, machine in machines.items()
+        if machine.complaints and not machine.of(Stopped)
+    }
+
+
+def notification() -> Notification:
+    return Notification(Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, b"", b"")
+
+
+def test_a_sound_gateway_hears_no_complaints() -> None:
+    machines = dial_all()
+
+    assert stops(machines) == {}
+    assert remarks(machines) == {}
+
+
+def test_a_notification_in_message_2(break_gateway: Any) -> None:
+    def with_notification(sound: Broken, *args: Any, **more: Any) -> bytes:
+        header, payloads = parse_message(sound(*args, **more))
+        cookies = header.initiator_cookie + header.responder_cookie
+        values = [*payloads.values, notification()]
+        return build_message(cookies, header.exchange_type, 0, values)
+
+    break_gateway(main_mode, "_message_2", with_notification)
+    machines = dial_all()
+
+    assert stops(machines) == dict.fromkeys(RACOONS, (Step.MESSAGE_2, Cause.MM2_PAYLOADS))
+    assert str(machines["iphone"].complaints[0]) == (
+        "racoon ignores message 2: payload N is not allowed"
+    )
+    assert remarks(machines) == {name: [Cause.MM2_PAYLOADS] for name in OTHERS}
+
+
+def test_a_vendor_id_in_message_2_of_quick_mode(break_gateway: Any) -> None:
+    from ikev1.wire.payloads import VendorId
+
+    def with_vendor_id(sound: Broken, *args: Any) -> tuple[Any, ...]:
+        return (*sound(*args), VendorId(b"some vendor"))
+
+    break_gateway(quick_mode, "_original_addresses", with_vendor_id)
+    machines = dial_all()
+
+    assert stops(machines) == dict.fromkeys(RACOONS, (Step.QUICK_MODE, Cause.QM2_PAYLOADS))
+    assert str(machines["android"].complaints[0]) == (
+        "racoon ignores message 2 of Quick Mode: payload VID is not allowed"
+    )
+
+
+def test_another_transform_number(break_gateway: Any) -> None:
+    def renumbered(sound: Broken, *args: Any) -> SaPayload:
+        answer: SaPayload = sound(*args)
+        (proposal,) = answer.proposals
+        if proposal.protocol_id != ProtocolId.ESP:
+            return answer
+        (transform,) = proposal.transforms
+        changed = replace(proposal, transforms=(replace(transform, number=77),))
+        return replace(answer, proposals=(changed,))
+
+    break_gateway(proposals, "answer", renumbered)
+    machines = dial_all()
+
+    assert stops(machines) == dict.fromkeys(RACOONS, (Step.QUICK_MODE, Cause.QM2_TRANSFORM))
+    assert machines["iphone"].complaints[0].detail == "number 77 was not offered"
+    assert remarks(machines) == {name: [Cause.QM2_TRANSFORM] for name in OTHERS}
+
+
+def encapsulation(mode: int) -> Broken:
+    """A gateway that answers with this encapsulation mode, whatever was offered."""
+
+    def answer(sound: Broken, *args: Any) -> SaPayload:
+        good: SaPayload = sound(*args)
+        (proposal,) = good.proposals
+        (transform,) = proposal.transforms
+        attributes = tuple(
+            Attribute(part.type, mode)
+            if proposal.protocol_id == ProtocolId.ESP
+            and part.type == IpsecAttribute.ENCAPSULATION_MODE
+            else part
+            for part in transform.attributes
+        )
+        changed = replace(proposal, transforms=(replace(transform, attributes=attributes),))
+        return replace(good, proposals=(changed,))
+
+    return answer
+
+
+def test_tunnel_mode_in_the_place_of_transport_mode(break_gateway: Any) -> None:
+    break_gateway(proposals, "answer", encapsulation(3))
+    machines = dial_all()
+
+    stop = (Step.QUICK_MODE, Cause.QM2_ENCAPSULATION_MODE)
+    assert stops(machines) == dict.fromkeys(EVERYBODY, stop)
+
+
+def test_the_number_of_another_variant_is_taken_but_seen(break_gateway: Any) -> None:
+    """racoon maps all of them to transport mode."""
+    break_gateway(proposals, "answer", encapsulation(61444))
+    machines = dial_all()
+
+    assert stops(machines) == {}
+    assert remarks(machines) == {
+        name: [Cause.QM2_ATTRIBUTES] for name in EVERYBODY if name != "windows-xp-sp2"
+    }
+
+
+def test_encapsulation_in_udp_where_there_is_no_nat(break_gateway: Any) -> None:
+    break_gateway(proposals, "answer", encapsulation(4))
+    machines = dial_all(nat=False)
+
+    stop = (Step.QUICK_MODE, Cause.QM2_ENCAPSULATION_MODE)
+    assert stops(machines) == dict.fromkeys(EVERYBODY, stop)
+
+
+@pytest.mark.parametrize("wrong", ["number", "address"])
+def test_wrong_nat_oa(break_gateway: Any, wrong: str) -> None:
+    other = {
+        PayloadType.NAT_OA: PayloadType.NAT_OA_DRAFT,
+        PayloadType.NAT_OA_DRAFT: PayloadType.NAT_OA,
+    }
+
+    def original_addresses(sound: Broken, *args: Any) -> tuple[NatOa, ...]:
+        items: tuple[NatOa, ...] = sound(*args)
+        if wrong == "number":
+            return tuple(replace(item, type=other[item.type]) for item in items)
+        return tuple(replace(item, address=bytes(4)) for item in items)
+
+    break_gateway(quick_mode, "_original_addresses", original_addresses)
+    machines = dial_all()
+
+    assert stops(machines) == {}
+    # Apple's own variant, which 10.4 speaks, has no NAT-OA.
+    assert remarks(machines) == {
+        name: [Cause.QM2_NAT_OA] for name in EVERYBODY if name != "macos-10.4"
+    }
+
+
+def swapped(child: ChildSa) -> ChildSa:
+    return replace(
+        child,
+        inbound_encryption_key=child.outbound_encryption_key,
+        inbound_integrity_key=child.outbound_integrity_key,
+        outbound_encryption_key=child.inbound_encryption_key,
+        outbound_integrity_key=child.inbound_integrity_key,
+    )
+
+
+def test_keys_of_the_two_directions_swapped() -> None:
+    machines = dial_all(kernel=swapped)
+
+    assert stops(machines) == dict.fromkeys(EVERYBODY, (Step.TUNNEL, Rule.SILENCE))
+
+
+def test_a_wrong_key_towards_the_client() -> None:
+    def wrong(child: ChildSa) -> ChildSa:
+        return replace(child, outbound_integrity_key=bytes(len(child.outbound_integrity_key)))
+
+    machine = dial("iphone", kernel=wrong)
+
+    seen = [complaint.rule for complaint in machine.complaints]
+    assert seen[0] is Rule.ESP
+    assert seen[-1] is Rule.SILENCE
+
+
+def test_initial_contact_lost(break_gateway: Any) -> None:
+    """Seen by who has told it, and gets LCP echoes for the link that it had before.
+
+    That takes an LNS that is broken too: ours also knows a client that redials by its port.
+    """
+    break_gateway(Lns, "_replace", lambda *_: None)
+    break_gateway(informational, "is_first_contact", lambda *_: False)
+    break_gateway(context.Context, "_forgot", lambda *_: False)
+    seen = {}
+    for name in EVERYBODY:
+        gateway = DialledGateway(IkeHost(settings(dpd_delay=10.0)))
+        client = CLIENTS[name]
+        before = gateway.vanish(gateway.dial(client, make_dh=shared_dh))
+        machine = gateway.dial(client, make_dh=shared_dh, before=before)
+        gateway.run(45.0)
+        seen[name] = {complaint.rule for complaint in machine.complaints}
+
+    assert seen == {name: {Rule.INITIAL_CONTACT} for name in EVERYBODY}
+
+
+def test_initial_contact_heeded() -> None:
+    for name in EVERYBODY:
+        gateway = DialledGateway(IkeHost(settings(dpd_delay=10.0)))
+        client = CLIENTS[name]
+        before = gateway.vanish(gateway.dial(client, make_dh=shared_dh))
+        machine = gateway.dial(client, make_dh=shared_dh, before=before)
+        gateway.run(45.0)
+        assert machine.of(Up), name
+        assert machine.complaints == [], name
+
+
+def test_no_empty_message_for_scccn() -> None:
+    """mtpd goes on with one alone; for the others ICRP acknowledges as well."""
+    machines = {}
+    for name in EVERYBODY:
+        gateway = DialledGateway()
+        gateway.to_client = lambda datagram: (
+            None if datagram[0] & 0x80 and len(datagram) == CONTROL_HEADER_SIZE else datagram
+        )
+        machine = gateway.add(CLIENTS[name], make_dh=shared_dh)
+        gateway.do(machine, machine.engine.dial(gateway.now))
+        gateway.run(5.0)
+        waiting = machine.of(Up) == []
+        gateway.to_client = lambda datagram: datagram
+        if waiting:
+            gateway.to_client = lambda datagram: (
+                None if len(datagram) == CONTROL_HEADER_SIZE else datagram
+            )
+            gateway.run(70.0)
+        machines[name] = machine
+
+    assert stops(machines) == {"android": (Step.TUNNEL, Rule.NO_ZLB)}
+    assert remarks(machines) == {}
