@@ -3,6 +3,7 @@
 Here because these programs are of the lab's packages; no kernel is asked for anything.
 """
 
+import plistlib
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def test_openssl_reads_the_crl_and_refuses_who_is_on_it(pki: Path) -> None:
     tool(*verify, str(pki / "clients/modern.crt"))
     with pytest.raises(AssertionError, match="certificate revoked"):
         tool(*verify, str(pki / "clients/revoked.crt"))
+
+
+def test_openssl_verifies_a_signed_profile(pki: Path, tmp_path: Path) -> None:
+    psk, signed, inside = (tmp_path / name for name in ("psk", "signed.mobileconfig", "plain"))
+    psk.write_text("keysharedbyallclients\n")
+    psk.chmod(0o600)
+    options = ["--psk-file", str(psk), "--pki", str(pki), "--sign", NAME, "--output", str(signed)]
+    assert main(["profile", "apple", "--server", NAME, *options]) == OK
+    # The signer's certificate is a server's; Apple takes such, OpenSSL wants one for mail.
+    verify = ("openssl", "cms", "-verify", "-inform", "DER", "-purpose", "any")
+    tool(*verify, "-CAfile", str(pki / "ca.crt"), "-in", str(signed), "-out", str(inside))
+    (vpn,) = plistlib.loads(inside.read_bytes())["PayloadContent"]
+    assert vpn["IPSec"]["SharedSecret"] == b"keysharedbyallclients"
 
 
 @pytest.mark.parametrize("name", ENCODINGS)

@@ -75,6 +75,12 @@ def _gateway(ca: Authority, options: argparse.Namespace) -> None:
     key_type = options.key or _key_type(ca)
     issued = ca.issue_gateway(names, key_type, options.days)
     _show_issued(issued)
+    key, certificate = issued.paths
+    print("in the gateway's configuration:")
+    print("[[certificate]]")
+    print(f'certificate = "{certificate}"')
+    print(f'key = "{key}"')
+    print(f'ca = ["{ca.directory / "ca.crt"}"]')
 
 
 def _client(ca: Authority, options: argparse.Namespace) -> None:

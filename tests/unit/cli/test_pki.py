@@ -22,6 +22,7 @@ from cryptography.x509.verification import (
 )
 
 from cli.ikectl.__main__ import OK, REFUSED, main
+from cli.ikev1d.config import load
 
 NAME = "vpn.example.com"
 ADDRESS = "203.0.113.1"
@@ -222,6 +223,23 @@ def test_a_gateway_certificate_verifies_under_the_rules_of_the_web(
         assert len(chain) == 2
     with pytest.raises(VerificationError):
         builder.build_server_verifier(x509.DNSName("evil.example.com")).verify(subject, [])
+
+
+def test_the_section_for_the_gateway_is_taken_by_it(made: Pki, tmp_path: Path) -> None:
+    _, out, _ = made("gateway", NAME, ADDRESS)
+    section = out[out.index("[[certificate]]") :]
+    file = tmp_path / "ikev1d.toml"
+    file.write_text(f"""
+{section}
+[ppp]
+pool = "192.168.1.128-192.168.1.254"
+local_address = "192.168.1.99"
+[[user]]
+name = "alice"
+secret = "wonderland"
+""")
+    file.chmod(0o600)
+    assert load(file).warnings == ()
 
 
 def test_more_days_than_apple_takes_are_refused(made: Pki, directory: Path) -> None:
