@@ -90,7 +90,10 @@ async def measure(host: ike_host.IkeHost, directory: Path, answers: int) -> Part
     install(host, sas)
     if missing_on_host():
         fill(sadb, 2 * len(host.inbound))
-    nobody: Any = lambda *_: ""  # calls the host's surroundings
+
+    def nobody(*_: Any) -> Any:
+        """Stand for the host's surroundings, which nothing here calls."""
+
     lns = LnsHost(config, LINUX, (), str, nobody, nobody, nobody, nobody)
     ike = cast("IkeHost", host)
     answer = Answers(InForce(config), (), sas, ike, lns, Story(config)).answer
