@@ -1,4 +1,4 @@
-"""The lab's command line: ``list``, ``run SCENARIO``, ``dial CLIENT``."""
+"""The lab's command line: ``list``, ``run SCENARIO``, ``dial CLIENT``, ``load``."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from interop import kernel
 from interop.clients import CLIENTS
 from interop.errors import KernelUnavailableError, LabError
+from interop.load import __main__ as load
 from interop.scenarios import SCENARIOS, emulated
 from interop.scenarios.play import Play
 from interop.topology import TOPOLOGIES
@@ -19,6 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m interop", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the scenarios and the emulated clients")
+    commands.add_parser("load", help="thousands of clients; see load --help", add_help=False)
     run = commands.add_parser("run", help="run one scenario")
     run.add_argument("scenario", choices=SCENARIOS)
     dial = commands.add_parser("dial", help="let one emulated client dial in, work and hang up")
@@ -66,6 +68,8 @@ def _play(options: argparse.Namespace, directory: Path) -> Play:
 
 def main() -> int:
     """Run the command line; its exit status."""
+    if sys.argv[1:2] == ["load"]:
+        return load.main(sys.argv[2:])
     options = _parser().parse_args()
     if options.command == "list":
         for name, scenario in SCENARIOS.items():

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from interop.kernel import artefacts
+from interop.load.process_cost import settled_cpu_time
+from interop.load.responders import SUITES, WARM_UP, Bench, bench
 from interop.wait import until
-from tests.bench.process_cost import settled_cpu_time
-from tests.bench.responders import SUITES, WARM_UP, Bench, bench
+from tests.bench.command import ikev1d
 from tests.bench.stopwatch import MILLISECOND
 
 MEASUREMENTS = "/run/measurements.json"
@@ -75,7 +76,7 @@ def main() -> int:
     directory = artefacts()
     columns: dict[str, Any] = {}
     callbacks: list[str] = []
-    with bench(directory, kinds=["ours"], instruments=["--measure", MEASUREMENTS]) as stage:
+    with bench(directory, kinds=["ours"], ikev1d=ikev1d("--measure", MEASUREMENTS)) as stage:
         for suite in SUITES:
             for quick_modes, phases in ((0, "Main Mode"), (1, "Main and Quick Mode")):
                 document = measured(stage, suite, quick_modes, concurrency, count)
@@ -85,9 +86,9 @@ def main() -> int:
                     f"| {phases}, {suite} | {loop['calls']} | {loop['longest'] / MILLISECOND:.2f}"
                     f" | {loop['over']} |"
                 )
-    instruments = ["--measure", MEASUREMENTS, "--heartbeat"]
+    beating = ikev1d("--measure", MEASUREMENTS, "--heartbeat")
     beats = []
-    with bench(directory, kinds=["ours"], instruments=instruments) as stage:
+    with bench(directory, kinds=["ours"], ikev1d=beating) as stage:
         document = measured(stage, SUITES[0], 0, concurrency, 0)
         beats.append(f"| nobody dials in | {lateness(document['late'])} |")
         for suite in SUITES:

@@ -19,8 +19,9 @@ from interop.initiator.__main__ import phase1_offer
 from interop.initiator.derivation import dh_key
 from interop.initiator.profiles import only
 from interop.kernel import artefacts
-from tests.bench.process_cost import resident, settled_cpu_time
-from tests.bench.responders import SUITES, WARM_UP, bench
+from interop.load.process_cost import resident, settled_cpu_time
+from interop.load.responders import SUITES, WARM_UP, bench
+from tests.bench.command import ikev1d
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
 
@@ -31,7 +32,7 @@ CONCURRENCY = 8
 def grown(few: int, many: int) -> dict[str, float]:
     """Octets a session by daemon."""
     found = {}
-    with bench(artefacts(), kinds=("ours", "tuned")) as stage:
+    with bench(artefacts(), kinds=("ours", "tuned"), ikev1d=ikev1d()) as stage:
         for responder in stage.responders.values():
             pid = responder.process.pid
             dial_in = functools.partial(

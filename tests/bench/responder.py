@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interop.kernel import artefacts
-from tests.bench.process_cost import settled_cpu_time
-from tests.bench.responders import KINDS, SUITES, WARM_UP, Bench, Responder, bench
+from interop.load.process_cost import settled_cpu_time
+from interop.load.responders import KINDS, OTHER_KINDS, SUITES, WARM_UP, Bench, Responder, bench
+from tests.bench.command import ikev1d
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="clients in a round")
     parser.add_argument("--concurrency", type=int, default=8, help="clients at a time")
     parser.add_argument("--suite", choices=SUITES, action="append")
-    parser.add_argument("--kind", choices=KINDS, action="append")
+    parser.add_argument("--kind", choices=(*KINDS, *OTHER_KINDS), action="append")
     parser.add_argument("--json", action="store_true", help="the rounds of each by suite")
     options = parser.parse_args()
     begun = os.getloadavg()[0]
     found: dict[str, list[Cost]] = {}
-    with bench(artefacts(), kinds=options.kind or KINDS) as stage:
+    with bench(artefacts(), kinds=options.kind or KINDS, ikev1d=ikev1d()) as stage:
         names = [responder.name for responder in stage.responders.values()]
         for suite in options.suite or SUITES:
             found[suite] = costs(

@@ -1,4 +1,4 @@
-"""The responders that are measured, each on a machine of its own, and the one for their clients."""
+"""The responders that are tried, each on a machine of its own, and the one for their clients."""
 
 import json
 import sys
@@ -10,21 +10,24 @@ from types import MappingProxyType
 from typing import Any
 
 from interop.errors import LabError
-from interop.facilities import missing_on_host
 from interop.gateway import CONFIGURATION, CONTROL, configuration
-from interop.kernel import REPOSITORY
 from interop.lab import Lab
+from interop.load.clients import CLIENTS, Load
 from interop.netns import Host
+from interop.peers.libreswan import Libreswan
 from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection
 from interop.process import Process
 from interop.settings import GatewaySettings
 from interop.topology import Interface, Link, Machine, Topology
 from interop.wait import until
-from tests.bench.load import CLIENTS, Load
 
+CLIENT_PROGRAM = (sys.executable, "-m", "interop.load.clients")
 START_LIMIT = 60.0
 LOAD_LIMIT = 900.0
 SUITES = ("aes256-sha256-modp2048", "3des-sha1-modp1024")
+"""What is measured."""
+PHASE_1 = (*SUITES, "aes256-sha1-modp2048", "aes256-sha1-modp1024", "aes128-sha1-modp1024")
+"""What a responder has to be told to accept, so that every client of the mix gets in."""
 WARM_UP = 20
 """Clients before anything is measured: caches, modules, lazy imports."""
 
@@ -81,26 +84,34 @@ class Responder(ABC):
     process: Process
 
     @abstractmethod
+    def start(self) -> None:
+        """Start it, or start it again after `Process.stop`, and wait until it serves."""
+
+    @abstractmethod
     def sessions(self) -> int:
         """How many IKE SAs it has."""
 
 
 class OurDaemon(Responder):
-    """ikev1d with the `instruments` that `tests.bench.daemon` has."""
+    """ikev1d, started by `command`, which takes its arguments."""
 
-    def __init__(self, host: Host, address: str, instruments: Sequence[str] = ()) -> None:
+    def __init__(self, host: Host, address: str, command: Sequence[str]) -> None:
         super().__init__("ikev1d", host, address)
         settings = GatewaySettings(address=address)
         extra = {"ike": "half_open_per_address = 2000"}
         host.write(CONFIGURATION, configuration(settings, extra), 0o600)
-        if missing_on_host():
-            instruments = ["--pretend-esp", *instruments]
-        arguments = (*instruments, "--", "--config", CONFIGURATION)
-        self.process = host.start("ikev1d", *python("tests.bench.daemon", *arguments))
+        self._command = command
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again, and wait until it serves."""
+        self.process = self.host.start("ikev1d", *self._command, "--config", CONFIGURATION)
         until(lambda: " ready " in self.process.text(), "ikev1d to be ready", START_LIMIT)
 
     def sessions(self) -> int:
-        answer = self.host.run(*python("cli.ikectl", "--socket", CONTROL, "status", "--json"))
+        """Clients of `ikectl status`."""
+        command = (sys.executable, "-m", "cli.ikectl", "--socket", CONTROL, "status", "--json")
+        answer = self.host.run(*command)
         return int(json.loads(answer)["gateway"]["established"])
 
 
@@ -110,15 +121,21 @@ class Charon(Responder):
     def __init__(self, host: Host, address: str, *, tuned: bool) -> None:
         super().__init__("charon, tuned" if tuned else "charon, as installed", host, address)
         host.write(_CHARON_CONF, _CHARON.format(settings=_TUNED if tuned else _AS_INSTALLED))
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again, and load its connection."""
+        host = self.host
+        host.path(VICI).unlink(missing_ok=True)
         environment = {"STRONGSWAN_CONF": _CHARON_CONF}
         self.process = host.start("charon", DAEMON, environment=environment)
         until(lambda: host.path(VICI).is_socket(), "charon's control socket", START_LIMIT)
         connection = Connection(
-            local_address=address,
+            local_address=self.address,
             remote_address="%any",
             psk=GatewaySettings().psk,
-            ike_proposals=",".join(SUITES),
-            esp_proposals="aes256-sha1,3des-sha1",
+            ike_proposals=",".join(PHASE_1),
+            esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
             remote_ts="dynamic[udp]",
         )
         host.write(CONNECTIONS, connection.text(), 0o600)
@@ -128,10 +145,47 @@ class Charon(Responder):
         return self.host.run("env", f"STRONGSWAN_CONF={_CHARON_CONF}", "swanctl", *arguments)
 
     def sessions(self) -> int:
+        """IKE SAs of swanctl that are up."""
         return sum("ESTABLISHED" in line for line in self._swanctl("--list-sas").splitlines())
 
 
+class Pluto(Responder):
+    """libreswan's pluto. It has no group 2 any more."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        super().__init__("pluto", host, address)
+        self._pluto = Libreswan(host)
+        self._load()
+
+    def start(self) -> None:
+        """Start it, or start it again, and load its connection."""
+        self._pluto = Libreswan(self.host)
+        self._load()
+
+    def _load(self) -> None:
+        self.process = self._pluto.process
+        self._pluto.load(
+            Connection(
+                local_address=self.address,
+                remote_address="%any",
+                psk=GatewaySettings().psk,
+                ike_proposals=",".join(
+                    suite.replace("sha256", "sha2_256") for suite in PHASE_1 if "1024" not in suite
+                ),
+                esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
+                remote_ts="dynamic[udp]",
+            )
+        )
+
+    def sessions(self) -> int:
+        """Main Modes of whack that are done."""
+        return sum("STATE_MAIN_R3" in line for line in self._pluto.sas().splitlines())
+
+
 KINDS = ("ours", "tuned", "installed")
+"""Those that are measured beside each other: `OTHER_KINDS` has the rest."""
+OTHER_KINDS = ("pluto",)
+IKEV1D = (sys.executable, "-m", "cli.ikev1d")
 
 
 class Bench:
@@ -159,27 +213,35 @@ class Bench:
 
         Raises LabError if one of them did not get in.
         """
-        load = Load(
-            target=responder.address,
-            psk=GatewaySettings().psk,
+        load = self.load(
+            responder,
+            count,
             suite=suite,
-            first=self._number,
-            count=count,
             quick_modes=quick_modes,
             concurrency=concurrency,
             keep=keep,
         )
-        self._number += count
-        command = python("tests.bench.load", load.as_json())
-        report: dict[str, Any] = json.loads(self._clients.run(*command, limit=LOAD_LIMIT))
+        report = self.run(load)
         if report["failures"]:
             raise LabError(f"{responder.name}: {report['failures']} {report['examples']}")
         return report
 
+    def load(self, responder: Responder, count: int, **choices: Any) -> Load:
+        """`count` clients that have not dialled before; `choices` are fields of `Load`."""
+        first, self._number = self._number, self._number + count
+        return Load(
+            target=responder.address,
+            psk=GatewaySettings().psk,
+            first=first,
+            count=count,
+            **choices,
+        )
 
-def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command that runs a module, also one of the tests, which are not installed."""
-    return ("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", module, *arguments)
+    def run(self, load: Load) -> dict[str, Any]:
+        """Let the clients of a load dial in, or dial again; the initiator's report."""
+        answer = self._clients.run(*CLIENT_PROGRAM, stdin=load.as_json(), limit=LOAD_LIMIT)
+        report: dict[str, Any] = json.loads(answer)
+        return report
 
 
 def _topology(kinds: Sequence[str]) -> Topology:
@@ -194,16 +256,18 @@ def _topology(kinds: Sequence[str]) -> Topology:
 
 @contextmanager
 def bench(
-    directory: Path, *, kinds: Sequence[str] = KINDS, instruments: Sequence[str] = ()
+    directory: Path, *, kinds: Sequence[str] = KINDS, ikev1d: Sequence[str] = IKEV1D
 ) -> Iterator[Bench]:
-    """Start responders of these kinds, ours with `instruments` of `tests.bench.daemon`."""
+    """Start responders of these kinds, ours by the command `ikev1d`."""
     with Lab(_topology(kinds), directory) as lab:
         lab["clients"].run("ip", "route", "add", "local", str(CLIENTS), "dev", "lo")
         responders: dict[str, Responder] = {}
         for index, kind in enumerate(kinds):
             address = f"198.51.{index}.1"
             if kind == "ours":
-                responders[kind] = OurDaemon(lab[kind], address, instruments)
+                responders[kind] = OurDaemon(lab[kind], address, ikev1d)
+            elif kind == "pluto":
+                responders[kind] = Pluto(lab[kind], address)
             else:
                 responders[kind] = Charon(lab[kind], address, tuned=kind == "tuned")
         yield Bench(lab, responders)
