@@ -33,8 +33,8 @@ from interop.facilities import missing_on_host
 from interop.initiator.__main__ import phase1_offer
 from interop.initiator.derivation import dh_key
 from interop.initiator.profiles import only
+from interop.load.responders import SUITES
 from tests.bench.daemon import pretend_esp
-from tests.bench.responders import SUITES
 from tests.bench.stopwatch import MILLISECOND, Part, Stopwatch
 from tests.support import ike_host
 from tests.support.ike_dialin import Dialin
