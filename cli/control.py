@@ -9,8 +9,8 @@ can tell an older tool more; a request that the daemon does not know is answered
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
@@ -342,18 +342,20 @@ def build_response(response: Response) -> bytes:
     return _line({"v": PROTOCOL_VERSION, "response": response.KIND} | _plain(response))
 
 
-def build_response_parts(response: Response) -> Iterator[bytes]:
-    """Return the line that carries `response` in parts of a few microseconds each.
+async def build_status(
+    gateway: GatewayStatus, clients: AsyncIterable[Sequence[ClientStatus]]
+) -> AsyncGenerator[bytes]:
+    """The line of a StatusResponse in parts, one for each batch of clients.
 
-    A status of ten thousand clients takes a third of a second in one go.
+    In one go ten thousand clients would take half a second, and their memory as long as it lasts.
     """
-    if not isinstance(response, StatusResponse):
-        yield build_response(response)
-        return
     end = b"]}\n"
-    yield build_response(replace(response, clients=())).removesuffix(end)
-    for number, client in enumerate(response.clients):
-        yield (b"," if number else b"") + json.dumps(_plain(client), separators=(",", ":")).encode()
+    yield build_response(StatusResponse(gateway=gateway)).removesuffix(end)
+    separator = b""
+    async for batch in clients:
+        for client in batch:
+            yield separator + json.dumps(_plain(client), separators=(",", ":")).encode()
+            separator = b","
     yield end
 
 

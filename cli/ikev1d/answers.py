@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 
 from cli.control import (
-    ClientStatus,
     DownRequest,
     DownResponse,
     ErrorCode,
@@ -25,9 +24,9 @@ from cli.control import (
     PingResponse,
     Request,
     Response,
-    StatusResponse,
     VerifyRequest,
     VerifyResponse,
+    build_status,
 )
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
@@ -39,6 +38,7 @@ from cli.ikev1d.story import Story
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
 from cli.ikev1d.verify.process import VerifyError, look_at_machine
 from cli.ikev1d.verify.running import RunningFacts, check_running
+from xfrm.errors import KernelError
 
 VERSION = version("ikev1d")
 
@@ -66,8 +66,14 @@ class Answers:
         self._started = time.monotonic()
         self._verifying = asyncio.Lock()
 
-    async def answer(self, request: Request) -> Response:
-        """Carry out one request."""
+    async def answer(self, request: Request) -> Response | AsyncGenerator[bytes]:
+        """Carry out one request; the answer to the one for status is its line in parts."""
+        try:
+            return await self._answer(request)
+        except (KernelError, VerifyError) as error:
+            return ErrorResponse(ErrorCode.FAILED, str(error))
+
+    async def _answer(self, request: Request) -> Response | AsyncGenerator[bytes]:
         match request:
             case PingRequest():
                 return PingResponse(version=VERSION, pid=os.getpid(), uptime=self._uptime())
@@ -85,26 +91,25 @@ class Answers:
 
     # --- status ----------------------------------------------------------------------------------
 
-    async def _status(self) -> StatusResponse:
-        clients: list[ClientStatus] = []
-        async for batch in client_statuses(self._ike.engine, self._lns, self._sas):
-            clients += batch
-        return StatusResponse(
-            gateway=GatewayStatus(
-                version=VERSION,
-                pid=os.getpid(),
-                uptime=self._uptime(),
-                listen=tuple(
-                    f"{a}:{p}"
-                    for a in self._addresses or (ANY_ADDRESS,)
-                    for p in (IKE_PORT, NAT_T_PORT)
-                ),
-                half_open=self._ike.engine.half_open,
-                established=len(self._ike.engine.clients),
-                config=str(self._in_force.config.path),
-                failures=dict(self._story.failures),
+    async def _status(self) -> AsyncGenerator[bytes]:
+        carried = await self._sas.carried()
+        clients = client_statuses(self._ike.engine, self._lns, self._sas, carried)
+        return build_status(self._gateway_status(), clients)
+
+    def _gateway_status(self) -> GatewayStatus:
+        return GatewayStatus(
+            version=VERSION,
+            pid=os.getpid(),
+            uptime=self._uptime(),
+            listen=tuple(
+                f"{a}:{p}"
+                for a in self._addresses or (ANY_ADDRESS,)
+                for p in (IKE_PORT, NAT_T_PORT)
             ),
-            clients=tuple(clients),
+            half_open=self._ike.engine.half_open,
+            established=len(self._ike.engine.clients),
+            config=str(self._in_force.config.path),
+            failures=dict(self._story.failures),
         )
 
     # --- down ------------------------------------------------------------------------------------
@@ -131,12 +136,9 @@ class Answers:
         if self._verifying.locked():
             return ErrorResponse(ErrorCode.BUSY, "somebody else is verifying already")
         async with self._verifying:
-            try:
-                found = await look_at_machine(
-                    self._in_force.config.path, self._sas, self._lns.data_paths
-                )
-            except VerifyError as error:
-                return ErrorResponse(ErrorCode.FAILED, str(error))
+            found = await look_at_machine(
+                self._in_force.config.path, self._sas, self._lns.data_paths
+            )
         running = check_running(await self._running_facts(), self._in_force.config)
         return VerifyResponse(running=True, findings=(*found, *running))
 

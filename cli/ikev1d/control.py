@@ -12,9 +12,8 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from itertools import islice
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from cli.control import (
@@ -25,7 +24,7 @@ from cli.control import (
     Request,
     Response,
     UnknownRequestError,
-    build_response_parts,
+    build_response,
     parse_request,
 )
 
@@ -41,10 +40,8 @@ SOCKET_MODE = 0o600
 DIRECTORY_MODE = 0o755
 """Others may see that the socket is there: so ikectl can tell "not root" from "not running"."""
 
-PARTS = 8
-"""Parts of an answer that are sent before other work gets its turn."""
-
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response | AsyncGenerator[bytes]]]
+"""What a request is answered with: a response, or the line of a long one in parts."""
 
 
 class ControlSocketError(Exception):
@@ -119,7 +116,7 @@ class ControlServer:
 
     async def _respond(
         self, reader: asyncio.StreamReader, connection: socket.socket
-    ) -> Response | None:
+    ) -> Response | AsyncGenerator[bytes] | None:
         """The answer to what comes in on a connection; None where nobody waits for one."""
         if not _permitted(connection):
             text = "only root, or the user that ikev1d runs as, may ask"
@@ -143,15 +140,21 @@ class ControlServer:
         return await self._answer(request)
 
 
-async def _send(writer: asyncio.StreamWriter, response: Response) -> None:
+async def _send(writer: asyncio.StreamWriter, answer: Response | AsyncGenerator[bytes]) -> None:
     """Send the answer; a peer that went away or does not take it in time goes without."""
-    parts = build_response_parts(response)
     with suppress(OSError):
-        while some := b"".join(islice(parts, PARTS)):
-            writer.write(some)
-            async with asyncio.timeout(IDLE_TIMEOUT):
-                await writer.drain()
-            await asyncio.sleep(0)  # drain does not wait where all of it has been taken at once
+        if not isinstance(answer, AsyncGenerator):
+            await _write(writer, build_response(answer))
+            return
+        async with aclosing(answer):
+            async for part in answer:
+                await _write(writer, part)
+
+
+async def _write(writer: asyncio.StreamWriter, part: bytes) -> None:
+    writer.write(part)
+    async with asyncio.timeout(IDLE_TIMEOUT):
+        await writer.drain()
 
 
 def _permitted(connection: socket.socket) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 from cli.control import ErrorCode, ErrorResponse, Request, Response
@@ -350,7 +351,7 @@ class Gateway:
 
     # --- control socket --------------------------------------------------------------------------
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response | AsyncGenerator[bytes]:
         if self._answers is None:
             return ErrorResponse(ErrorCode.BUSY, "the gateway is starting")
         return await self._answers.answer(request)

@@ -91,8 +91,8 @@ async def measure(host: ike_host.IkeHost, directory: Path, answers: int) -> Part
     if missing_on_host():
         fill(sadb, 2 * len(host.inbound))
 
-    def nobody(*_: Any) -> Any:
-        """Stand for the host's surroundings, which nothing here calls."""
+    def nobody(*_: object) -> Any:
+        """Stands for surroundings that are never asked."""
 
     lns = LnsHost(config, LINUX, (), str, nobody, nobody, nobody, nobody)
     ike = cast("IkeHost", host)

@@ -1,6 +1,8 @@
 """The control protocol's lines."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import fields
 
 import pytest
@@ -31,7 +33,7 @@ from cli.control import (
     VerifyResponse,
     build_request,
     build_response,
-    build_response_parts,
+    build_status,
     parse_request,
     parse_response,
     printable,
@@ -128,14 +130,18 @@ def test_response_survives_the_line(response: Response) -> None:
     assert parse_response(line) == response
 
 
-@pytest.mark.parametrize("clients", [(), (CLIENT,), (CLIENT, CLIENT, CLIENT)])
-def test_response_in_parts_is_the_same_line(clients: tuple[ClientStatus, ...]) -> None:
-    response = StatusResponse(gateway=GATEWAY, clients=clients)
-    parts = list(build_response_parts(response))
-    assert b"".join(parts) == build_response(response)
-    assert len(parts) == len(clients) + 2
-    ping = PingResponse(version="0.1.0", pid=1, uptime=2)
-    assert list(build_response_parts(ping)) == [build_response(ping)]
+@pytest.mark.parametrize("batches", [[], [[]], [[CLIENT]], [[CLIENT, CLIENT], [], [CLIENT]]])
+def test_status_in_parts_is_the_same_line(batches: list[list[ClientStatus]]) -> None:
+    async def given() -> AsyncIterator[list[ClientStatus]]:
+        for batch in batches:
+            yield batch
+
+    async def joined() -> bytes:
+        return b"".join([part async for part in build_status(GATEWAY, given())])
+
+    clients = tuple(client for batch in batches for client in batch)
+    whole = build_response(StatusResponse(gateway=GATEWAY, clients=clients))
+    assert asyncio.run(joined()) == whole
 
 
 def test_status_is_plain_json_with_every_field() -> None:
