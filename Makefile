@@ -9,7 +9,7 @@ IN_KERNEL := $(BIN)/python -m interop.kernel
 LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
 	libnss3-tools libstrongswan-standard-plugins openssl ppp strongswan-charon strongswan-swanctl xl2tpd
 
-.PHONY: run test check lint types unit kernel-tests interop packages clean
+.PHONY: run test check lint types unit simulate kernel-tests interop packages clean
 
 run: .venv/installed packages
 	$(BIN)/python -m interop run roadwarrior
@@ -29,6 +29,11 @@ types: .venv/installed
 
 unit: .venv/installed
 	$(BIN)/pytest --numprocesses auto tests/arch tests/unit tests/property
+
+# Thousands of clients, seed after seed; SIMULATE="--minutes 480 --clients 5000" for a night.
+SIMULATE := --minutes 10
+simulate: .venv/installed
+	$(BIN)/python -m tests.simulation $(SIMULATE)
 
 kernel-tests: .venv/installed packages
 	$(IN_KERNEL) -- $(BIN)/pytest tests/kernel

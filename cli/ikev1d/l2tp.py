@@ -178,6 +178,10 @@ class LnsHost:
         """The client has sent an IKE message."""
         self.engine.reachable(mark, self._loop.time())
 
+    def has_tunnel(self, mark: int) -> bool:
+        """Whether the client has an L2TP tunnel that is up."""
+        return mark in self._tunnels_of
+
     def client_gone(self, mark: int, cause: str) -> None:
         """The client's SAs are gone."""
         self._carry_out(self.engine.client_gone(mark, self._loop.time(), cause))

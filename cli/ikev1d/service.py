@@ -298,8 +298,10 @@ class Gateway:
             self._lns.client_at(child.mark, flow)
 
     def _child_up(self, event: ChildUp) -> None:
-        if not event.rekeyed:
-            self._watch_idle(event.child.mark)
+        # The Delete of an older child may have been faster than HASH(3): its tunnel is in this one.
+        mark = event.child.mark
+        if not event.rekeyed and self._lns is not None and not self._lns.has_tunnel(mark):
+            self._watch_idle(mark)
 
     def _client_alive(self, mark: int) -> None:
         if self._lns is not None:

@@ -129,10 +129,11 @@ class Liveness:
         if sa is None or not sa.implementation.dpd:
             self._check_at(client.id, now + settings.dpd_delay)
             return
-        silence = now - watch.seen
-        if silence >= settings.dpd_timeout:
+        end = watch.seen + settings.dpd_timeout
+        if now >= end:
             del self._watches[client.id]
-            self._context.remove_client(client, f"no sign of life for {silence:.0f} s", tell=True)
+            cause = f"no sign of life for {now - watch.seen:.0f} s"
+            self._context.remove_client(client, cause, tell=True)
             return
         if not watch.sequence:
             watch.sequence = int.from_bytes(self._context.random(2), "big")
@@ -140,4 +141,4 @@ class Liveness:
         self._context.inform(sa, informational.probe(sa, watch.sequence))
         pause = max(PROBE_INTERVAL, min(PROBE_INTERVAL * 2**watch.unanswered, settings.dpd_delay))
         watch.unanswered += 1
-        self._check_at(client.id, min(now + pause, watch.seen + settings.dpd_timeout))
+        self._check_at(client.id, min(now + pause, end))

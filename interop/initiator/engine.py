@@ -113,6 +113,12 @@ class Initiator:
         self._finish()
         return self._new([*effects, Closed(by_server=False)])
 
+    def delete_isakmp(self) -> list[Effect]:
+        """Delete the ISAKMP SA alone, as after another has taken its place."""
+        effect = self._inform([Delete(Doi.IPSEC, ProtocolId.ISAKMP, (self.cookies,))])
+        self._finish()
+        return self._new([effect, Closed(by_server=False)])
+
     def delete_esp(self, spi: bytes) -> list[Effect]:
         """Delete one inbound ESP SA, as after a rekeying."""
         self._sas = [sa for sa in self._sas if sa.inbound_spi != spi]

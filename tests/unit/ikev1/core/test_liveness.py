@@ -49,6 +49,22 @@ def test_a_silent_client_is_asked_again_and_again_and_is_then_gone() -> None:
     assert host.outbound == {}
 
 
+def test_times_that_are_no_whole_numbers_end_too() -> None:
+    """(seen + timeout) - seen may be less than the timeout, by what a float rounds off."""
+    seen = 495.81
+    assert (seen + TIMEOUT) - seen < TIMEOUT
+    host = IkeHost(settings(dpd_delay=DELAY, dpd_timeout=TIMEOUT), now=seen)
+    Dialin(host, profile=IPHONE).main_mode().quick_mode()
+    looks = 0
+    while not host.gone():
+        deadline = host.engine.next_deadline()
+        assert deadline is not None
+        host.advance(deadline)
+        looks += 1
+        assert looks < 20
+    assert host.now == seen + TIMEOUT
+
+
 def test_a_client_that_answers_stays() -> None:
     host, client = dialled_in()
     assert probes(host, 100, answered_by=client) == [20, 40, 60, 80, 100]

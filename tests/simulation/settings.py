@@ -1,0 +1,108 @@
+"""The gateway's configuration in the simulation, and the kinds of clients that dial in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cli.ikev1d.config import Config, load
+from ikev1.wire.enums import AuthAlgorithm, EncryptionAlgorithm, EspTransform, Group, HashAlgorithm
+from interop.clients.ike import ANDROID, IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10
+from interop.initiator.profiles import EspOffer, Phase1Offer, only
+from tests.simulation.behaviour import Temper
+from tests.simulation.client import Kind
+from tests.simulation.network import GATEWAY
+from tests.support import l2tp_client
+
+PSK = "correct horse battery staple"
+PHASE1 = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
+"""One transform, as the choice among many is tested elsewhere and costs time."""
+ESP = EspOffer(EspTransform.AES_CBC, 128, AuthAlgorithm.HMAC_SHA1)
+HELLO_INTERVAL = 120
+ECHO_INTERVAL = 90
+"""Seconds, longer than by default: they are most of the events of a quiet crowd."""
+ECHO_FAILURES = 3
+DEVICES = (
+    (IPHONE, l2tp_client.APPLE),
+    (IOS_2011, l2tp_client.APPLE_OLD),
+    (WINDOWS_10, l2tp_client.WINDOWS),
+    (WINDOWS_10, l2tp_client.WINDOWS),
+    (ANDROID, l2tp_client.ANDROID),
+    (STRONGSWAN, l2tp_client.ClientProfile()),
+    (STRONGSWAN, l2tp_client.ClientProfile()),
+)
+
+_CONFIGURATION = f"""
+[gateway]
+listen = ["{GATEWAY}"]
+name = "vpn"
+
+[[psk]]
+secret = "{PSK}"
+
+[l2tp]
+hello_interval = {HELLO_INTERVAL}
+
+[ppp]
+pool = "10.64.0.0/14"
+local_address = "10.64.0.1"
+echo_interval = {ECHO_INTERVAL}
+echo_failures = {ECHO_FAILURES}
+users_file = "chap-secrets"
+
+[marks]
+mask = 0x7fff0000
+base = 0x00110000
+"""
+
+
+@contextmanager
+def configuration(clients: int) -> Iterator[Config]:
+    """What an operator would have written, with a user for each client."""
+    with TemporaryDirectory() as name:
+        path = Path(name) / "ikev1d.toml"
+        path.write_text(_CONFIGURATION)
+        users = path.with_name("chap-secrets")
+        users.write_text("".join(f'user{n} * "{password(n)}" *\n' for n in range(clients)))
+        path.chmod(0o600)
+        users.chmod(0o600)
+        yield load(path)
+
+
+def password(number: int) -> str:
+    """Of a client's user."""
+    return f"secret {number}"
+
+
+def make_kind(number: int, dice: random.Random) -> Kind:
+    """A device, with lifetimes that make an hour eventful."""
+    ike, l2tp = dice.choice(DEVICES)
+    ike = replace(
+        only(ike, PHASE1, ESP),
+        phase1_lifetime=dice.choice((900, 3600, 3600, 28800)),
+        esp_lifetime=dice.choice((600, 3600, 3600)),
+        esp_lifetime_kilobytes=None,
+        pfs_group=dice.choice((None, None, None, Group.ECP_256)),
+    )
+    return Kind(
+        ike, replace(l2tp, auth=("chap-md5",)), PSK.encode(), f"user{number}", password(number)
+    )
+
+
+def make_temper(dice: random.Random) -> Temper:
+    """How its user uses it."""
+    return Temper(
+        talk=dice.choice((20.0, 60.0, 300.0)),
+        episode=dice.choice((300.0, 900.0, 1800.0)),
+        away=dice.choice((5.0, 60.0, 600.0)),
+        rekey_at=dice.choice((0.0, 0.75, 0.85, 0.95)),
+        renew_at=dice.choice((0.0, 0.0, 0.8, 0.95)),
+        quick_modes=dice.choice((1, 1, 1, 2)),
+        deletes=dice.choice((0, 1, 1, 2)),
+        keepalives=dice.random() < 0.9,
+        dpd=dice.choice((0.0, 0.0, 0.0, 45.0)),
+    )
