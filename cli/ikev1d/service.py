@@ -12,6 +12,7 @@ from cli.control import ErrorCode, ErrorResponse, Request, Response
 from cli.ikev1d.addresses import AddressError, local_addresses
 from cli.ikev1d.answers import VERSION, Answers
 from cli.ikev1d.config import Config, ConfigError, load
+from cli.ikev1d.expiry import ExpiryWatch
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_probe import missing
@@ -179,6 +180,9 @@ class Gateway:
         self._answers = Answers(
             self._in_force, self._addresses, self._sas, self._ike, self._lns, self._story
         )
+        expiry = ExpiryWatch(self._in_force)
+        expiry.start()
+        self._undo.callback(expiry.stop)
         self._answers.metrics.start()
         self._undo.callback(self._answers.metrics.stop)
         if config.metrics is not None:

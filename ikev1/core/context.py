@@ -250,11 +250,11 @@ class Context:
             self.remove_child(client, client.children[0], "too many child SAs")
         self.clients.add_child(client, child)
 
-    def child_up(self, client: Client, child: Child) -> None:
-        """Its Quick Mode is complete."""
+    def child_up(self, client: Client, child: Child, *, ours: bool = False) -> None:
+        """Its Quick Mode is complete, which was `ours` or the client's."""
         rekeyed = any(other.up for other in client.children)
         child.up = True
-        self.emit(ChildUp(child.sa, rekeyed))
+        self.emit(ChildUp(child.sa, rekeyed, ours))
 
     def end_child(self, client: Client, child: Child, cause: str) -> None:
         """End a child SA, with a Delete where there is a Phase 1 SA to say so under."""

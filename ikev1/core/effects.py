@@ -291,6 +291,8 @@ class ChildUp:
 
     child: ChildSa
     rekeyed: bool
+    ours: bool = False
+    """Whether we began that Quick Mode, and not the client."""
 
 
 @dataclass(frozen=True, slots=True)

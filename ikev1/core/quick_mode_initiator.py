@@ -103,7 +103,7 @@ def renew(sa: IkeSa, context: Context, message_id: int, client: Client, old: Chi
     finally:
         if not complete:
             context.abandon(entry)
-    context.child_up(client, entry)
+    context.child_up(client, entry, ours=True)
 
     # HDR*, HASH(3) -->
     assert sa.keys is not None

@@ -166,14 +166,21 @@ def _check_own(check: Check, key: Key, own: Certificate) -> None:
 
 
 def _check_time(check: Check, key: Key, one: Certificate) -> None:
-    now = datetime.now(UTC)
+    trouble = time_trouble(one, datetime.now(UTC))
+    if trouble:
+        check.warn(key, trouble)
+
+
+def time_trouble(one: Certificate, now: datetime) -> str:
+    """What is wrong with a certificate's time, or soon will be; "" for nothing."""
     until = f"{one.not_after:%Y-%m-%d}"
     if now < one.not_before:
-        check.warn(key, f"the certificate of {one.title} is not valid yet")
-    elif now > one.not_after:
-        check.warn(key, f"the certificate of {one.title} has expired on {until}")
-    elif now + SOON > one.not_after:
-        check.warn(key, f"the certificate of {one.title} expires on {until}")
+        return f"the certificate of {one.title} is not valid yet"
+    if now > one.not_after:
+        return f"the certificate of {one.title} has expired on {until}"
+    if now + SOON > one.not_after:
+        return f"the certificate of {one.title} expires on {until}"
+    return ""
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from cli.ikev1d.metrics.counters import IkeCounters, L2tpCounters, Labels
 from cli.ikev1d.metrics.exposition import Family, counter, gauge, labelled, render
 from cli.ikev1d.metrics.loop_lag import LoopLag
 from cli.ikev1d.metrics.process import process_families
+from cli.ikev1d.verify.certificates import certificates_of
+from ikev1.x509 import names
 
 BATCH = 32
 """Clients before other work gets its turn."""
@@ -88,6 +90,7 @@ class Metrics:
             *self._l2tp_families(),
             gauge("ikev1d_pool_addresses", "Addresses of the pool.", pool.size),
             gauge("ikev1d_pool_leased", "Those in use.", pool.leased),
+            self._certificates(),
             gauge("ikev1d_workers_waiting", "Public-key work under way.", self._ike.waiting),
             self._lag.family("ikev1d_event_loop_lag_seconds", "How late the event loop was."),
             *process_families(self._started),
@@ -178,6 +181,19 @@ class Metrics:
                 counters.dropped,
             ),
         ]
+
+    def _certificates(self) -> Family:
+        expiry: dict[Labels, float] = {
+            (connection, names.show(one.subject)): one.not_after.timestamp()
+            for connection, one in certificates_of(self._in_force.config)
+        }
+        return labelled(
+            "ikev1d_certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When certificates of the configuration expire, since the epoch.",
+            ("connection", "subject"),
+            expiry,
+        )
 
     async def _traffic_families(self) -> list[Family]:
         total = await self._sas.total_traffic()

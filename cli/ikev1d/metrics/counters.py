@@ -48,7 +48,7 @@ class IkeCounters:
             case effects.ChildUp():
                 self.exchanges["quick-mode", "done"] += 1
                 if event.rekeyed:
-                    self.rekeys["esp", "responder"] += 1
+                    self.rekeys["esp", "initiator" if event.ours else "responder"] += 1
             case effects.ClientDown() if event.cause.startswith(SILENT):
                 self.dead_peers += 1
             case effects.Refused():

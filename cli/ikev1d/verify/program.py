@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from cli.control import Finding, VerifyResponse, build_response
 from cli.ikev1d.config import Config, ConfigError
+from cli.ikev1d.verify.certificates import check_certificates
 from cli.ikev1d.verify.clock import check_clock, read_clock
 from cli.ikev1d.verify.configuration import check_configuration, read_configuration
 from cli.ikev1d.verify.firewall.check import check_firewall, read_firewall
@@ -60,6 +62,8 @@ async def _look(path: Path, source: BinaryIO | None, sink: BinaryIO) -> list[Fin
         network = await read_network()
         differences &= await _differences(network, config, read_ledger(source))
     findings += check_ownership(differences, running=ledger is not None)
+    if config is not None:
+        findings += check_certificates(config, datetime.now(UTC))
     findings += check_clock(read_clock(config))
     return findings
 
