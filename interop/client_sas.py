@@ -66,11 +66,15 @@ class ClientSas:
         return f"src {source} dst {destination} proto esp spi 0x{spi.hex()}"
 
     def _policies(self, effect: InstallSas) -> list[str]:
-        """Of the server's ports, what comes in may have any: Apple's pppd says so."""
-        ours = f" {{}} {effect.client_port}" if effect.client_port else ""
-        theirs = f" dport {effect.server_port}" if effect.server_port else ""
-        out = f"src {self.inner}/32 dst {self.server}/32 proto udp{ours.format('sport')}{theirs}"
-        into = f"src {self.server}/32 dst {self.inner}/32 proto udp{ours.format('dport')}"
+        """What comes in may come from any port, as Apple's pppd says, if it is to one of ours.
+
+        To all of our ports it may not: that would be IKE too.
+        """
+        ours = effect.client_port
+        out = f"src {self.inner}/32 dst {self.server}/32 proto udp"
+        out += _port("sport", ours) + _port("dport", effect.server_port)
+        into = f"src {self.server}/32 dst {self.inner}/32 proto udp"
+        into += _port("dport", ours) or _port("sport", effect.server_port)
         template = f"proto esp reqid {_REQID} mode transport"
         outward = f"tmpl src {self.inner} dst {self.server} {template}"
         inward = f"tmpl src {self.server} dst {self.inner} {template}"
@@ -78,6 +82,10 @@ class ClientSas:
             f"xfrm policy update {out} dir out {outward}\n",
             f"xfrm policy update {into} dir in {inward}\n",
         ]
+
+
+def _port(side: str, number: int) -> str:
+    return f" {side} {number}" if number else ""
 
 
 def _algorithms(sas: EspSas, keymat: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from interop.clients.apple import RACOON_INSISTS
 from interop.clients.facts import Known, Unknown, facts
-from interop.clients.model import Client, Conduct
+from interop.clients.model import Client, Conduct, Programs
 from interop.clients.sources import AM, AR, AV, GIST_RACOON, IT
 from interop.clients.wire import (
     ACCM,
@@ -67,6 +67,8 @@ _SHA2 = (
     *(triple_des(hash_, DH2) for hash_ in (SHA256, SHA1, MD5)),
     *(des(hash_, DH2) for hash_ in (SHA256, SHA1, MD5)),
 )
+
+_PROGRAMS = Programs("racoon", "mtpd", "pppd")
 
 _IKE = facts(
     Profile,
@@ -151,11 +153,11 @@ _CONDUCT = facts(
     server_wait=Unknown(60.0, "it repeats without an end"),
 )
 
-ANDROID = Client("android", "Android 4.3 to 12", "racoon", _IKE, _L2TP, _PPP, _CONDUCT)
+ANDROID = Client("android", "Android 4.3 to 12", _PROGRAMS, _IKE, _L2TP, _PPP, _CONDUCT)
 ANDROID_2011 = Client(
     name="android-2011",
     title="Android 4.0 to 4.2",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_IKE.but(
         name=Known("android-2011", "ours"),
         phase1=Unknown(

@@ -4,7 +4,7 @@ Which release has which tag of the sources is told by the tags' dates.
 """
 
 from interop.clients.facts import Facts, Known, Unknown, facts
-from interop.clients.model import Client, Conduct
+from interop.clients.model import Client, Conduct, Programs
 from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28
 from interop.clients.wire import (
     ACCM,
@@ -76,6 +76,8 @@ _DH2_LIST = (
     triple_des(SHA1, DH2),
     triple_des(MD5, DH2),
 )
+_PROGRAMS = Programs("racoon", "pppd", "pppd")
+
 _IKE = facts(
     Profile,
     name=Known("iphone", "ours"),
@@ -209,11 +211,11 @@ def _called(name: str) -> Known:
     return Known(sccrq, f"{_L2TP_C} since ppp-560.12: gethostname() and its NUL")
 
 
-IPHONE = Client("iphone", "iPhone, iOS of today", "racoon", _IKE, _L2TP, _PPP, _CONDUCT)
+IPHONE = Client("iphone", "iPhone, iOS of today", _PROGRAMS, _IKE, _L2TP, _PPP, _CONDUCT)
 MACOS = Client(
     name="macos",
     title="macOS of today",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_named(_IKE, "macos").but(goodbye=Known(Goodbye(), GIST_MACOS)),
     l2tp=_L2TP.but(sccrq=_called("macbook.local\0")),
     ppp=_PPP,
@@ -222,7 +224,7 @@ MACOS = Client(
 IOS_2011 = Client(
     name="ios-2011",
     title="iPhone, iOS 5 to 9",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_named(_IKE, "ios-2011").but(
         phase1=Known(_DH2_LIST, f"{_UTILS}, ppp-560.12 to ppp-809"),
         vendor_ids=Known(
@@ -269,7 +271,7 @@ _DHCPINFORM = Known(
 MACOS_10_5 = Client(
     name="macos-10.5",
     title="Mac OS X 10.5",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_LEOPARD_IKE,
     l2tp=_OLD_L2TP,
     ppp=_PPP.but(dhcpinform=_DHCPINFORM),
@@ -278,7 +280,7 @@ MACOS_10_5 = Client(
 MACOS_10_4 = Client(
     name="macos-10.4",
     title="Mac OS X 10.4",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_named(_LEOPARD_IKE, "macos-10.4").but(
         phase1=Known(
             (triple_des(SHA1, DH2),), f"{AP} ppp-229.1: none written, so the default of racoon"
@@ -293,7 +295,7 @@ MACOS_10_4 = Client(
 MACOS_10_3 = Client(
     name="macos-10.3",
     title="Mac OS X 10.3",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_named(_LEOPARD_IKE, "macos-10.3").but(
         phase1=Known((triple_des(SHA1, DH2),), f"{_UTILS}, ppp-142: preshared key only"),
         vendor_ids=Unknown((APPLE_NAT_T,), f"{LS} vendorid.c finds it in 10.3.3"),
@@ -307,7 +309,7 @@ MACOS_10_3 = Client(
 IPHONE_2007 = Client(
     name="iphone-2007",
     title="iPhone, first generation",
-    program="racoon",
+    programs=_PROGRAMS,
     ike=_named(_LEOPARD_IKE.taken_for("as Mac OS X 10.5, its contemporary"), "iphone-2007").but(
         goodbye=Known(Goodbye(esp=False, isakmp=False), f"{LS} docs/examples/l2tp-psk.conf")
     ),

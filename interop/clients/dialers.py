@@ -5,7 +5,7 @@ Little beyond their vendor IDs is documented; the rest is that of Windows XP.
 
 from interop.clients import windows
 from interop.clients.facts import Known, Unknown
-from interop.clients.model import Client
+from interop.clients.model import Client, Programs
 from interop.clients.sources import LS, SCAN, SS
 from interop.clients.wire import (
     DH2,
@@ -39,7 +39,7 @@ _CONDUCT = _LIKE_XP.conduct.taken_for(_REASON)
 SSH_SENTINEL = Client(
     name="ssh-sentinel",
     title="SSH Sentinel 1.4.1",
-    program="SSH Sentinel",
+    programs=Programs("SSH Sentinel", "Windows", "Windows"),
     ike=_IKE.but(
         name=Known("ssh-sentinel", "ours"),
         vendor_ids=Known(
@@ -54,7 +54,7 @@ SSH_SENTINEL = Client(
 SAFENET = Client(
     name="safenet-softremote",
     title="SafeNet SoftRemote 9.0.1",
-    program="SoftRemote",
+    programs=Programs("SoftRemote", "Windows", "Windows"),
     ike=_IKE.but(
         name=Known("safenet-softremote", "ours"),
         vendor_ids=Known(
@@ -75,7 +75,7 @@ SAFENET = Client(
 FORTICLIENT = Client(
     name="forticlient",
     title="FortiClient",
-    program="FortiClient",
+    programs=Programs("FortiClient", "Windows", "Windows"),
     ike=_IKE.but(
         name=Known("forticlient", "ours"),
         vendor_ids=Known(

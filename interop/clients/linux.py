@@ -1,7 +1,7 @@
 """Linux: strongSwan or libreswan, with xl2tpd and pppd, alone or under NetworkManager."""
 
 from interop.clients.facts import Known, Unknown, facts
-from interop.clients.model import Client, Conduct
+from interop.clients.model import Client, Conduct, Programs
 from interop.clients.sources import LS, NM, PD, SS, XL
 from interop.clients.wire import (
     ACCM,
@@ -64,6 +64,8 @@ from interop.initiator.profiles import (
 from interop.lac.profiles import Backoff, L2tpProfile
 from interop.ppp.profiles import Login, PppProfile
 from l2tp.wire.enums import AvpType, MessageType
+
+_CHARON_PROGRAMS = Programs("charon", "xl2tpd", "pppd")
 
 _CHARON = facts(
     Profile,
@@ -171,12 +173,18 @@ _CHARON_CONDUCT = facts(
 )
 
 STRONGSWAN = Client(
-    "strongswan", "strongSwan with xl2tpd", "charon", _CHARON, _XL2TPD, _PPPD, _CHARON_CONDUCT
+    "strongswan",
+    "strongSwan with xl2tpd",
+    _CHARON_PROGRAMS,
+    _CHARON,
+    _XL2TPD,
+    _PPPD,
+    _CHARON_CONDUCT,
 )
 NETWORK_MANAGER = Client(
     name="networkmanager-l2tp",
     title="NetworkManager-l2tp with strongSwan",
-    program="charon",
+    programs=_CHARON_PROGRAMS,
     ike=_CHARON.but(
         name=Known("networkmanager-l2tp", "ours"),
         phase1=Known(
@@ -209,7 +217,7 @@ NETWORK_MANAGER = Client(
 LIBRESWAN = Client(
     name="libreswan",
     title="libreswan with xl2tpd",
-    program="pluto",
+    programs=Programs("pluto", "xl2tpd", "pppd"),
     ike=facts(
         Profile,
         name=Known("libreswan", "ours"),

@@ -31,12 +31,21 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True)
+class Programs:
+    """What takes the server's answers, as complaints name it."""
+
+    ike: str
+    l2tp: str
+    ppp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """One client. `program` is what takes the server's answers, for complaints."""
+    """One client."""
 
     name: str
     title: str
-    program: str
+    programs: Programs
     ike: Facts[Profile]
     l2tp: Facts[L2tpProfile]
     ppp: Facts[PppProfile]

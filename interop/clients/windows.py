@@ -1,7 +1,7 @@
 """Microsoft's clients: Windows 2000 to 11, the add-on for the systems before, Windows CE."""
 
 from interop.clients.facts import Facts, Known, Unknown, facts
-from interop.clients.model import Client, Conduct
+from interop.clients.model import Client, Conduct, Programs
 from interop.clients.sources import (
     CE_MAIN_MODE,
     CE_QUICK_MODE,
@@ -93,6 +93,9 @@ _DISCOVERY = vendor_id("MS-Negotiation Discovery Capable")
 _CGA = vendor_id("IKE CGA version 1")
 _KEY_MODS = bytes.fromhex("01528bbbc00696121849ab9a1c5b2a5100000001")
 _VISTA_TAIL = (RFC_3947, DRAFT_02_N, FRAGMENTATION, _DISCOVERY, MS_INITIAL_CONTACT, _CGA)
+
+_WINDOWS = Programs("Windows", "Windows", "Windows")
+_WINDOWS_CE = Programs("Windows CE", "Windows CE", "Windows CE")
 
 _IKE = facts(
     Profile,
@@ -224,11 +227,11 @@ def _named(facts_: Facts[Profile], name: str) -> Facts[Profile]:
     return facts_.but(name=Known(name, "ours"))
 
 
-WINDOWS_10 = Client("windows-10", "Windows 10", "Windows", _IKE, _L2TP, _PPP, _CONDUCT)
+WINDOWS_10 = Client("windows-10", "Windows 10", _WINDOWS, _IKE, _L2TP, _PPP, _CONDUCT)
 WINDOWS_11 = Client(
     name="windows-11",
     title="Windows 11",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_IKE.taken_for("as Windows 10"), "windows-11"),
     l2tp=_L2TP.taken_for("as Windows 10"),
     ppp=_PPP.taken_for("as Windows 10"),
@@ -237,7 +240,7 @@ WINDOWS_11 = Client(
 WINDOWS_7 = Client(
     name="windows-7",
     title="Windows 7",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_IKE, "windows-7").but(
         vendor_ids=Known((windows(8), *_VISTA_TAIL), LIBRESWAN_26),
     ),
@@ -248,7 +251,7 @@ WINDOWS_7 = Client(
 WINDOWS_VISTA = Client(
     name="windows-vista",
     title="Windows Vista",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_IKE.taken_for("as Windows 7"), "windows-vista").but(
         vendor_ids=Unknown((windows(5), *_VISTA_TAIL), f"as Windows 7, with the version of {SCAN}"),
         phase1=Unknown(
@@ -284,12 +287,12 @@ _XP_PPP = _PPP.taken_for("as Windows 7").but(
 _XP_CONDUCT = _CONDUCT.taken_for("as Windows 7")
 
 WINDOWS_XP_SP2 = Client(
-    "windows-xp-sp2", "Windows XP SP2", "Windows", _XP_IKE, _XP_L2TP, _XP_PPP, _XP_CONDUCT
+    "windows-xp-sp2", "Windows XP SP2", _WINDOWS, _XP_IKE, _XP_L2TP, _XP_PPP, _XP_CONDUCT
 )
 WINDOWS_XP_KB818043 = Client(
     name="windows-xp-kb818043",
     title="Windows XP SP1 with KB818043",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_XP_IKE, "windows-xp-kb818043").but(
         vendor_ids=Unknown(
             (windows(3), FRAGMENTATION, DRAFT_02_N, MS_INITIAL_CONTACT),
@@ -303,7 +306,7 @@ WINDOWS_XP_KB818043 = Client(
 WINDOWS_XP = Client(
     name="windows-xp",
     title="Windows XP before KB818043",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_XP_IKE, "windows-xp").but(
         vendor_ids=Unknown(
             (windows(3), FRAGMENTATION), f"{KB818043}: no NAT-T; the rest as XP SP2"
@@ -323,7 +326,7 @@ _2000_PPP = _XP_PPP.but(
 WINDOWS_2000_KB818043 = Client(
     name="windows-2000-kb818043",
     title="Windows 2000 with KB818043",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_XP_IKE, "windows-2000-kb818043").but(
         phase1=Unknown((triple_des(SHA1, DH2), triple_des(MD5, DH2)), "as XP without group 14"),
         vendor_ids=Unknown(
@@ -338,7 +341,7 @@ WINDOWS_2000_KB818043 = Client(
 WINDOWS_2000 = Client(
     name="windows-2000",
     title="Windows 2000 before KB818043",
-    program="Windows",
+    programs=_WINDOWS,
     ike=_named(_XP_IKE, "windows-2000").but(
         phase1=Unknown((triple_des(SHA1, DH2), triple_des(MD5, DH2)), "as XP without group 14"),
         vendor_ids=Unknown((windows(2),), f"{KB818043}: no NAT-T; version of {SCAN}"),
@@ -365,7 +368,7 @@ _CE_PPP = _XP_PPP.taken_for("as Windows XP").but(
 WINDOWS_MOBILE_5 = Client(
     "windows-mobile-5",
     "Windows Mobile 5 (Windows CE 5.1)",
-    "Windows CE",
+    _WINDOWS_CE,
     _CE_IKE,
     _CE_L2TP,
     _CE_PPP,
@@ -374,7 +377,7 @@ WINDOWS_MOBILE_5 = Client(
 WINDOWS_MOBILE_6 = Client(
     name="windows-mobile-6",
     title="Windows Mobile 6 (Windows CE 5.2)",
-    program="Windows CE",
+    programs=_WINDOWS_CE,
     ike=_named(_CE_IKE, "windows-mobile-6"),
     l2tp=_CE_L2TP,
     ppp=_CE_PPP,
@@ -383,7 +386,7 @@ WINDOWS_MOBILE_6 = Client(
 POCKET_PC_2003 = Client(
     name="pocket-pc-2003",
     title="Pocket PC 2003 (Windows CE 4.2)",
-    program="Windows CE",
+    programs=_WINDOWS_CE,
     ike=_named(_CE_IKE.taken_for("as Windows CE 5.0"), "pocket-pc-2003"),
     l2tp=_CE_L2TP,
     ppp=_CE_PPP,
@@ -393,7 +396,7 @@ POCKET_PC_2003 = Client(
 MSL2TP = Client(
     name="msl2tp",
     title="MSL2TP for Windows 98, ME and NT 4",
-    program="MSL2TP",
+    programs=Programs("MSL2TP", "MSL2TP", "MSL2TP"),
     ike=_named(_XP_IKE.taken_for("as Windows XP SP2"), "msl2tp").but(
         phase1=Known((triple_des(SHA1, DH2),), KB325158),
         esp=Known(esp((ESP_3DES,), (HMAC_SHA1,)), KB325158),

@@ -497,7 +497,13 @@ class EmulatedClient:
             step = Step.REKEY_PHASE_1
         elif self._aim is Aim.STAY and str(rule).startswith("qm2"):
             step = Step.REKEY_PHASE_2
-        return Complaint(self.client.name, self.client.program, step, rule, detail)
+        return Complaint(self.client.name, self._program(rule), step, rule, detail)
+
+    def _program(self, rule: Cause | Rule) -> str:
+        programs = self.client.programs
+        if isinstance(rule, Cause) or self._lac is None:
+            return programs.ike
+        return programs.l2tp if self._ppp is None else programs.ppp
 
     @staticmethod
     def _due(when: float | None, now: float) -> bool:

@@ -99,6 +99,11 @@ class Lac:
         """Ours."""
         return self._drawn[Drawn.TUNNEL_ID]
 
+    @property
+    def session_id(self) -> int:
+        """Ours."""
+        return self._drawn[Drawn.SESSION_ID]
+
     def start(self, now: float) -> list[Effect]:
         """Send SCCRQ."""
         hello = build_avps((make_avp(AvpType.MESSAGE_TYPE, MessageType.HELLO),))

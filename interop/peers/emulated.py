@@ -107,7 +107,7 @@ class EmulatedMachine:
         """Send what goes to ``network`` through the link."""
         self.host.run("ip", "route", "replace", network, "dev", link.interface)
 
-    def rekey_child(self) -> None:
+    def rekey_esp(self) -> None:
         """Replace the ESP SAs by a new Quick Mode, and wait until that is done."""
         self._rekey(2, lambda engine, now: engine.rekey_phase2(now))
 

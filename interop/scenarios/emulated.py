@@ -37,7 +37,7 @@ def dial_in(stage: Stage, machine: EmulatedMachine) -> None:
 
 def rekey(stage: Stage, machine: EmulatedMachine) -> None:
     """Replace what this client replaces."""
-    machine.rekey_child()
+    machine.rekey_esp()
     stage.lab.note("the ESP SAs are replaced")
     if machine.client.conduct.profile.phase1_rekey is not None:
         machine.rekey_ike()

@@ -17,9 +17,8 @@ from interop.traffic import transfer
 
 KINDS = {
     "client": "iphone",
-    "client2": "windows-10",
-    "client3": "android",
-    "client4": "windows-xp-sp2",
+    "client2": "android",
+    "client3": "windows-xp-sp2",
 }
 """By machine. Each takes another of NAT-T's variants, L2TP ports and ways to log in and out."""
 SIZE = 1 << 16

@@ -1,10 +1,13 @@
 """The clients as data: what is known has a source, what is not is marked, nothing is lost."""
 
+from pathlib import Path
+
 import pytest
 
 from interop.clients import CLIENTS
 from interop.clients.facts import Known, Unknown, facts
 from interop.clients.model import Client
+from interop.clients.table import FAMILIES, page
 from interop.lac.profiles import Backoff
 from l2tp.wire.enums import AvpType
 
@@ -48,3 +51,19 @@ def test_facts_can_be_changed_and_forgotten() -> None:
     assert told.but(tries=Known(9, "a capture")).profile == Backoff(1.0, 9)
     assert told.by_name["base"] == Known(1.0, "a log")
     assert told.taken_for("a guess").by_name["base"] == Unknown(1.0, "a guess")
+
+
+def test_the_page_is_that_of_the_data() -> None:
+    written = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+    assert written == page(), "run: python -m interop.clients.table > docs/clients.md"
+
+
+def test_the_page_has_every_client_once() -> None:
+    names = [client.name for family in FAMILIES.values() for client in family]
+    assert sorted(names) == sorted(CLIENTS)
+
+
+def test_the_page_marks_what_is_unknown() -> None:
+    nonces = [line for line in page().splitlines() if line.startswith("| ike.nonce_size |")]
+    assert nonces[0].startswith("| ike.nonce_size | 16 [")
+    assert nonces[2].startswith("| ike.nonce_size | **?** 48 [")
