@@ -217,7 +217,8 @@ def _show_status(response: StatusResponse, options: argparse.Namespace) -> int:
     if options.client is not None:
         print(render.details(clients))
         return OK
-    print(render.summary(response.gateway, len(clients)))
+    in_user_space = sum(client.data_path == "user" for client in clients)
+    print(render.summary(response.gateway, len(clients), in_user_space))
     if not clients:
         print("no client is connected; clients that fail to connect are in the log")
         return OK

@@ -88,8 +88,11 @@ def details(clients: Sequence[ClientStatus]) -> str:
     return "\n\n".join("\n".join(_details_of(client)) for client in clients)
 
 
-def summary(gateway: GatewayStatus, clients: int) -> str:
-    """Return one line about the daemon, and one about what it refused where there is any."""
+def summary(gateway: GatewayStatus, clients: int, in_user_space: int = 0) -> str:
+    """Return one line about the daemon, and one about what it refused where there is any.
+
+    `in_user_space` of the clients are not served by the kernel's own L2TP.
+    """
     listen = ", ".join(map(printable, gateway.listen)) or "no address"
     counts = f"{clients} {'client' if clients == 1 else 'clients'}, {gateway.half_open} connecting"
     version = printable(gateway.version)
@@ -98,7 +101,15 @@ def summary(gateway: GatewayStatus, clients: int) -> str:
         causes = sorted(gateway.failures.items(), key=lambda item: (-item[1], item[0]))
         listed = ", ".join(f"{printable(cause, 60)} {count}" for cause, count in causes)
         lines.append(f"refused since start: {listed}")
+    if in_user_space:
+        lines.append(f"{in_user_space} in user space (STATE up/user): `ikectl verify` says why")
     return "\n".join(lines)
+
+
+def _state(client: ClientStatus) -> str:
+    """How far it has come, and whether its packets take the slower way."""
+    state = printable(client.state)
+    return f"{state}/user" if client.data_path == "user" else state
 
 
 def _short_algorithms(text: str) -> str:
@@ -107,7 +118,7 @@ def _short_algorithms(text: str) -> str:
 
 COLUMNS = (
     Column("CLIENT", lambda client: printable(client.client)),
-    Column("STATE", lambda client: printable(client.state)),
+    Column("STATE", _state),
     Column("USER", lambda client: printable(client.user)),
     Column(
         "PEER",

@@ -146,3 +146,16 @@ def test_summary() -> None:
     assert summary(replace(gateway, failures=failures), 0).splitlines()[1:] == [
         "refused since start: no-proposal 12, b\\n 1, wrong-psk 1"
     ]
+
+
+def test_clients_in_user_space_are_marked_and_counted() -> None:
+    slow = replace(CLIENT, client="aa0c2a91", data_path="user", data_path_cause="the same port")
+    _, fast_row, slow_row = table([replace(CLIENT, data_path="kernel"), slow], 200).splitlines()
+    assert fast_row.split()[1] == "up"
+    assert slow_row.split()[1] == "up/user"
+    assert "the same port" in details([slow])
+    gateway = GatewayStatus(
+        version="0.1.0", pid=7, uptime=90, listen=("192.0.2.1:500",), half_open=0, established=2
+    )
+    assert "1 in user space" in summary(gateway, 2, 1)
+    assert "user space" not in summary(gateway, 2)
