@@ -22,7 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    NameOID,
+    ObjectIdentifier,
+)
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -216,6 +222,49 @@ class Authority:
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         return builder.sign(key or self.key, hashes.SHA256())
+
+    def ocsp_response(
+        self,
+        identity: Identity,
+        status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
+        *,
+        valid: tuple[timedelta, timedelta | None] = (-DAY, DAY),
+        responder: Identity | None = None,
+    ) -> bytes:
+        """What a responder says of a certificate: the authority, or whom it has entrusted."""
+        now = datetime.now(UTC)
+        is_revoked = status is ocsp.OCSPCertStatus.REVOKED
+        signer = responder or Identity(self.certificate, self.key)
+        builder = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=identity.certificate,
+                issuer=self.certificate,
+                algorithm=hashes.SHA1(),  # noqa: S303 - RFC 5019
+                cert_status=status,
+                this_update=now + valid[0],
+                next_update=None if valid[1] is None else now + valid[1],
+                revocation_time=now - DAY if is_revoked else None,
+                revocation_reason=x509.ReasonFlags.key_compromise if is_revoked else None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        )
+        if responder is not None:
+            builder = builder.certificates([responder.certificate])
+        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def ocsp_at(url: str) -> tuple[x509.ExtensionType, bool]:
+    """The extension that says where the OCSP responder is."""
+    where = x509.UniformResourceIdentifier(url)
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)
+    return x509.AuthorityInformationAccess([access]), False
+
+
+def crl_at(*urls: str) -> tuple[x509.ExtensionType, bool]:
+    """The extension that says where the CRL is."""
+    names = [x509.UniformResourceIdentifier(url) for url in urls]
+    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, None)]), False
 
 
 def _builder(

@@ -10,6 +10,7 @@ from functools import partial
 from cli.ikev1d.config.model import Config, Connection
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.machine import Machine
+from cli.ikev1d.revocation import Revocation
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IKE_PORT, IkeSockets
@@ -35,7 +36,6 @@ from ikev1.core.effects import (
     ProveClaim,
     Received,
     RemoveChild,
-    RevocationCheck,
     Send,
     SessionsLost,
     Sign,
@@ -148,6 +148,7 @@ class IkeHost:
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._workers = machine.workers(machine.random)
+        self._revocation = Revocation()
 
     @property
     def waiting(self) -> int:
@@ -188,6 +189,7 @@ class IkeHost:
     def reconfigure(self, config: Config, unusable: Collection[str]) -> None:
         """Serve by another configuration from now on; who has lost its preshared key is ended."""
         settings = make_settings(config, unusable)
+        self._revocation.forget()
         self._carry_out(self.engine.reconfigure(settings, self._loop.time()))
 
     def close(self, cause: str) -> None:
@@ -195,6 +197,7 @@ class IkeHost:
         self._carry_out(self.engine.close_all(cause, self._loop.time()))
         self._timer.cancel()
         self._workers.close()
+        self._revocation.close()
 
     def _advance(self) -> None:
         self._carry_out(self.engine.advance(self._loop.time()))
@@ -209,8 +212,7 @@ class IkeHost:
                 case ComputeDh() | GenerateDh() | AgreeDh() | ProveClaim() | Sign():
                     self._workers.do(effect, partial(self._complete, effect.ticket))
                 case CheckRevocation():
-                    checked = RevocationCheck()
-                    waiting += self.engine.complete(effect.ticket, checked, self._loop.time())
+                    self._revocation.check(effect, partial(self._complete, effect.ticket))
                 case InstallInbound() | InstallOutbound() | CountReceived() | CountChild():
                     answer = self._answer(effect)
                     waiting += self.engine.complete(effect.ticket, answer, self._loop.time())

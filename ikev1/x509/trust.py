@@ -8,6 +8,7 @@ from typing import Literal
 from ikev1.x509.certificate import Certificate
 from ikev1.x509.identity import IdentityPattern
 from ikev1.x509.names import NamePattern
+from ikev1.x509.revocation import Crl
 
 UsagePolicy = Literal["require", "allow", "ignore"]
 """Of extended key usages: there and fitting, fitting if there, or not looked at."""
@@ -29,7 +30,7 @@ class Trust:
     own: Certificate | None = None
     """The gateway's: no client may have it, or a name in it."""
     revocation: RevocationPolicy = "lenient"
-    crls: tuple[bytes, ...] = ()
-    """In DER, from files."""
+    crls: tuple[Crl, ...] = ()
+    """From files."""
     fetch: bool = False
     """Whether to ask where the certificates say that OCSP and CRLs are."""

@@ -111,7 +111,6 @@ class Connection:
     psk: str
     name: str = "l2tp"
     local_id: str | None = None
-    """None for any; with INITIAL-CONTACT, charon has to know whom it says it to."""
     ike_proposals: str = "aes256-sha256-modp2048"
     esp_proposals: str = "aes256-sha1"
     local_ts: str = "dynamic[udp/1701]"
@@ -126,7 +125,8 @@ class Connection:
     """Of IKE messages: "no", "yes" to a peer that announces it, or "force"."""
     certificate: Identity | None = None
     remote_id: str | None = None
-    """What the gateway has to show itself as; None for anything."""
+    """What the gateway has to show itself as; None for any. With INITIAL-CONTACT, charon has to
+    know whom it says it to."""
 
     def __repr__(self) -> str:
         return f"Connection({self.name}, {self.local_address} - {self.remote_address})"

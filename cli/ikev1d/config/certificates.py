@@ -14,13 +14,14 @@ from cli.ikev1d.config.key_files import FileKey, KeyFileError
 from cli.ikev1d.config.model import GatewayCertificate
 from cli.ikev1d.config.source import Key
 from ikev1.wire.payloads import Identification
-from ikev1.x509 import identity
+from ikev1.x509 import identity, names
 from ikev1.x509.certificate import Certificate
 from ikev1.x509.chain import SERVER_USAGES, read_anchor
 from ikev1.x509.errors import CertificateError
 from ikev1.x509.identity import IdentityPattern
 from ikev1.x509.names import NamePattern
-from ikev1.x509.trust import Trust, UsagePolicy
+from ikev1.x509.revocation import Crl
+from ikev1.x509.trust import RevocationPolicy, Trust, UsagePolicy
 
 SOON = timedelta(days=30)
 """A certificate with less than that left is warned of."""
@@ -54,7 +55,11 @@ def _entry(check: Check, key: Key, table: schema.CertificateTable) -> GatewayCer
             client=_client(check, (*key, "id"), table.id),
             usage=check.choice((*key, "eku"), table.eku, get_args(UsagePolicy)),
             own=own,
-            revocation="off",
+            revocation=check.choice(
+                (*key, "revocation"), table.revocation, get_args(RevocationPolicy)
+            ),
+            crls=_crls(check, key, table),
+            fetch=table.fetch,
         ),
         local=check.network((*key, "local"), table.local),
         remote=check.network((*key, "remote"), table.remote),
@@ -146,6 +151,19 @@ def _own_identity(
     except CertificateError as error:
         problem = error.cause
     raise check.error((*key, "local_id"), problem, allowed=f"what is in it: {identity.listed(own)}")
+
+
+def _crls(check: Check, key: Key, table: schema.CertificateTable) -> tuple[Crl, ...]:
+    key = (*key, "crl")
+    found = _each(check, key, table.crl, lambda data: (key_files.crl(data),))
+    for crl in found:
+        if datetime.now(UTC) > crl.good_until:
+            check.warn(
+                key,
+                f'the CRL of "{names.show(crl.issuer)}" is out of date since '
+                f"{crl.good_until:%Y-%m-%d}",
+            )
+    return found
 
 
 def _check_own(check: Check, key: Key, own: Certificate) -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ikev1.crypto.signatures import PrivateKey, PublicKey, sign
 from ikev1.x509.certificate import Certificate, read
+from ikev1.x509.revocation import Crl, read_crl
 
 _PEM = b"-----BEGIN"
 
@@ -53,6 +54,17 @@ def certificates(data: bytes) -> tuple[Certificate, ...]:
     except ValueError as error:
         raise KeyFileError(f"no certificate in PEM: {error}") from None
     return tuple(read(one.public_bytes(Encoding.DER)) for one in found)
+
+
+def crl(data: bytes) -> Crl:
+    """The CRL of a PEM or DER file. Raises KeyFileError, CertificateError."""
+    if _PEM not in data:
+        return read_crl(data)
+    try:
+        der = x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise KeyFileError(f"no CRL in PEM: {error}") from None
+    return read_crl(der)
 
 
 def private_key(data: bytes, passphrase: bytes | None) -> FileKey:

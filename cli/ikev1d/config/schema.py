@@ -93,6 +93,9 @@ class CertificateTable(Table, frozen=True):
     remote: str = "%any"
     connection: Text = "l2tp"
     eku: str = "allow"
+    revocation: str = "lenient"
+    crl: tuple[Text, ...] = ()
+    fetch: bool = True
 
 
 class ConnectionTable(Table, frozen=True):
