@@ -57,7 +57,7 @@ def parse(der: bytes) -> Name:
         raise CertificateError(f"distinguished name of {len(der)} octets")
     try:
         return Name.from_bytes(der)
-    except ValueError:
+    except (ValueError, Warning):
         raise CertificateError("the distinguished name is not DER") from None
 
 
@@ -99,7 +99,7 @@ def _comparable(oid: ObjectIdentifier, value: Value) -> Value:
     if not isinstance(value, str):
         return value
     if oid == NameOID.EMAIL_ADDRESS:
-        return same_mailbox(value)
+        return same_mailbox(value.strip())
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 

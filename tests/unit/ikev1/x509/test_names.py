@@ -142,3 +142,10 @@ def test_every_truncation_of_a_name() -> None:
 def test_a_name_that_is_too_long() -> None:
     with pytest.raises(CertificateError, match="octets"):
         names.parse(name(*[(CN, "x" * 60)] * 40).public_bytes())
+
+
+@pytest.mark.filterwarnings("ignore:Attribute's length")
+def test_a_country_that_is_spelt_out() -> None:
+    """Against X.520, but authorities do it."""
+    odd = Name([NameAttribute(C, "Germany", _validate=False)])
+    assert names.show(names.parse(odd.public_bytes())) == "C=Germany"
