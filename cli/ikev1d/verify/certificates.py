@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from cryptography import x509
-
 from cli.control import Finding
 from cli.ikev1d.config import Config
 from cli.ikev1d.config.certificates import SOON, time_trouble
@@ -48,15 +46,14 @@ def check_certificates(config: Config, now: datetime) -> Iterator[Finding]:
             "authority; then systemctl reload ikev1d",
         )
     for entry in config.certificates:
-        for der in entry.trust.crls:
-            crl = x509.load_der_x509_crl(der)
-            if crl.next_update_utc is None or now <= crl.next_update_utc:
+        for crl in entry.trust.crls:
+            if now <= crl.good_until:
                 continue
             good = False
             yield warning(
                 "certificates.crl",
                 f"the CRL of {names.show(crl.issuer)} was to be renewed by "
-                f"{crl.next_update_utc:%Y-%m-%d}",
+                f"{crl.good_until:%Y-%m-%d}",
                 "what has been revoked since is not known",
                 "ikectl pki crl, for an authority of `ikectl pki`; else fetch a new one",
             )

@@ -14,6 +14,7 @@ from cli.ikev1d.expiry import ExpiryWatch
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.verify.certificates import certificates_of, check_certificates
 from cli.ikev1d.verify.configuration import check_configuration
+from ikev1.x509.revocation import read_crl
 from interop.certificates import SERVER_AUTH, Authority, pem
 from tests.support.verify_samples import configured, wrong
 
@@ -89,7 +90,7 @@ def test_a_list_of_revocations_that_is_out_of_date(tmp_path: Path) -> None:
     config = with_certificate(tmp_path, 40)
     (entry,) = config.certificates
     crl = Authority().crl(valid=(-9 * DAY, 2 * DAY)).public_bytes(Encoding.DER)
-    entry = replace(entry, trust=replace(entry.trust, crls=(crl,)))
+    entry = replace(entry, trust=replace(entry.trust, crls=(read_crl(crl),)))
     config = replace(config, certificates=(entry,))
     assert wrong(check_certificates(config, NOW)) == {}
     found = wrong(check_certificates(config, NOW + 3 * DAY))
