@@ -279,10 +279,10 @@ class DialledGateway:
     def _of_host(self, sent: list[tuple[Path, bytes]]) -> None:
         for path, datagram in sent:
             self._later(partial(self._ike_reaches_client, path, datagram))
-        gone = [event for event in self.host.told if isinstance(event, ClientDown | SessionsLost)]
-        for event in gone[self._cleared :]:
-            self.lns.carry_out(self.lns.lns.client_gone(event.mark, self.now, "gone"), self.now)
-        self._cleared = len(gone)
+        new, self._cleared = self.host.told[self._cleared :], len(self.host.told)
+        for event in new:
+            if isinstance(event, ClientDown | SessionsLost):
+                self.lns.carry_out(self.lns.lns.client_gone(event.mark, self.now, "gone"), self.now)
         self._of_lns()
 
     def _ike_reaches_client(self, path: Path, datagram: bytes) -> None:
@@ -325,9 +325,10 @@ class DialledGateway:
 
     def _office(self) -> None:
         """Answer the pings that have come through."""
-        delivered = [event for event in self.lns.events if isinstance(event, DeliverPacket)]
-        new, self._delivered = delivered[self._delivered :], len(delivered)
+        new, self._delivered = self.lns.events[self._delivered :], len(self.lns.events)
         for event in new:
+            if not isinstance(event, DeliverPacket):
+                continue
             packet = ip.parse(event.packet)
             reply = None if packet is None else ip.echo_reply(packet)
             if reply is not None and packet is not None and packet.destination == OFFICE:

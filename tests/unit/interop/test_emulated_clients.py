@@ -4,12 +4,15 @@ import functools
 
 import pytest
 
+from ikev1.wire.enums import IdType
 from interop.clients import CLIENTS
 from interop.clients.model import Client
-from interop.emulation.effects import Down, Stopped, Up
+from interop.emulation.effects import Down, InstallSas, Stopped, Up
+from interop.findings import Rule
 from interop.initiator import profiles
 from interop.initiator.derivation import dh_key
 from tests.support.dialled_gateway import DialledGateway, rekeyed
+from tests.support.ike_host import IkeHost, settings
 
 NAT_T = {profiles.RFC_3947, profiles.DRAFT_02, profiles.DRAFT_02_N, profiles.APPLE_NAT_T}
 CONTENT = bytes(range(256)) * 4
@@ -55,3 +58,99 @@ def test_dials_in_works_rekeys_hangs_up_and_comes_back(client: Client) -> None:
     again = gateway.dial(client, nat=nat, make_dh=shared_dh)
     assert again.complaints == []
     assert gateway.ping(again, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "phase1", "phase2"),
+    [("iphone", 2, 2, 2), ("macos-10.5", 2, 2, 2), ("windows-10", 8, 1, 8)],
+)
+def test_stays_connected_for_hours_and_rekeys_by_itself(
+    name: str, hours: int, phase1: int, phase2: int
+) -> None:
+    gateway = DialledGateway()
+    client = CLIENTS[name]
+    machine = gateway.dial(client, make_dh=shared_dh)
+    gateway.run(3600.0 * hours)
+
+    assert machine.complaints == []
+    assert (rekeyed(machine, 1), rekeyed(machine, 2)) == (phase1, phase2)
+    assert gateway.ping(machine, CONTENT)
+    (session,) = gateway.lns.lns.sessions()
+    assert session.address == machine.address
+    assert len(gateway.host.inbound) == len(gateway.host.outbound) == 1
+    gateway.hang_up(machine)
+    assert machine.complaints == []
+    assert gateway.host.inbound == {}
+
+
+def test_android_ends_with_its_isakmp_sa() -> None:
+    gateway = DialledGateway()
+    machine = gateway.dial(CLIENTS["android"], make_dh=shared_dh)
+    gateway.run(9 * 3600.0)
+
+    (stopped,) = machine.of(Stopped)
+    assert stopped.complaint.rule is Rule.ISAKMP_SA_DELETED
+    assert gateway.lns.lns.sessions() == []
+
+
+def test_answers_signs_of_life_and_asks_for_them() -> None:
+    gateway = DialledGateway(IkeHost(settings(dpd_delay=10.0)))
+    machine = gateway.dial(CLIENTS["iphone"], make_dh=shared_dh)
+    gateway.run(300.0)
+    gateway.do(machine, machine.engine.are_you_there(7, gateway.now))
+    gateway.run(10.0)
+
+    assert machine.complaints == []
+    assert gateway.host.gone() == []
+
+
+def test_names_itself_where_windows_does() -> None:
+    """IDci of Windows with KB818043 behind a NAT, and the port of those before it."""
+    patched = CLIENTS["windows-xp-kb818043"]
+    gateway = DialledGateway()
+    behind = gateway.dial(patched, make_dh=shared_dh)
+    direct = DialledGateway().dial(patched, nat=False, make_dh=shared_dh)
+    before = DialledGateway().dial(CLIENTS["windows-xp"], nat=False, make_dh=shared_dh)
+
+    ((ours, theirs), *_) = [effect.sas.ids for effect in behind.of(InstallSas)]
+    assert (ours.id_type, ours.data, ours.port) == (IdType.FQDN, b"laptop", 1701)
+    assert theirs.port == 1701
+    assert direct.of(InstallSas)[0].sas.ids[0].id_type is IdType.IPV4_ADDR
+    assert [identity.port for identity in before.of(InstallSas)[0].sas.ids] == [1701, 0]
+
+
+def test_says_goodbye_as_it_is_known_to() -> None:
+    """The iPhone of old says none: the gateway keeps its SAs until it finds it dead."""
+    silent, polite = CLIENTS["ios-2011"], CLIENTS["macos"]
+    sent = {}
+    for client in (silent, polite):
+        gateway = DialledGateway()
+        machine = gateway.dial(client, make_dh=shared_dh)
+        before = len(machine.line)
+        gateway.hang_up(machine)
+        sent[client.name] = len(machine.line) - before
+        assert gateway.lns.lns.sessions() == []
+        assert bool(gateway.host.inbound) is (client is silent)
+
+    assert sent == {"ios-2011": 0, "macos": 2}
+
+
+def test_windows_has_a_vendor_id_for_initial_contact() -> None:
+    """Windows tells it by a vendor ID, and not when it rekeys ([MS-IKEE])."""
+    told = {}
+    for name in ("iphone", "macos-10.5", "windows-10", "libreswan"):
+        gateway = DialledGateway()
+        machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+        vendor_id = profiles.MS_INITIAL_CONTACT
+        first, count = machine.line[0][1], len(machine.line)
+        gateway.do(machine, machine.engine.rekey_phase1(gateway.now))
+        again = machine.line[count][1]
+        told[name] = (vendor_id in first, vendor_id in again)
+        assert machine.complaints == []
+
+    assert told == {
+        "iphone": (False, False),
+        "macos-10.5": (False, False),
+        "windows-10": (True, False),
+        "libreswan": (False, False),
+    }
