@@ -11,6 +11,7 @@ from cli.control import DEFAULT_CONFIG
 from cli.ikev1d.config import ConfigError, load
 from cli.ikev1d.control import ControlSocketError
 from cli.ikev1d.logs import configure
+from cli.ikev1d.open_files import raise_file_limit
 from cli.ikev1d.service import StartError, serve
 from cli.ikev1d.verify.program import verify
 
@@ -45,6 +46,7 @@ def main() -> int:
         print(f"{arguments.config}: good")
         return 0
     configure(config.gateway.log_format, config.gateway.log_level, sys.stderr)
+    raise_file_limit()
     try:
         asyncio.run(serve(config))
     except (StartError, ControlSocketError) as error:

@@ -33,6 +33,7 @@ from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.metrics.collect import Metrics
+from cli.ikev1d.open_files import file_limit
 from cli.ikev1d.status import BATCH, client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
@@ -156,6 +157,7 @@ class Answers:
             half_open=self._ike.engine.half_open,
             addresses=pool.size,
             leased=pool.leased,
+            file_limit=file_limit(),
             stray_leases=len(pool.leases().keys() - self._lns.engine.session_ids()),
             lost_events=self._story.counters.lost_events,
             waiting=self._in_force.waiting,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.ikev1d.metrics.exposition import Family, counter, gauge
+from cli.ikev1d.open_files import file_limit
 
 STATM = Path("/proc/self/statm")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -20,4 +21,5 @@ def process_families(started: float) -> Iterator[Family]:
     yield counter("process_cpu_seconds_total", "CPU time, in user mode and in the kernel.", cpu)
     yield gauge("process_resident_memory_bytes", "Memory in RAM.", resident)
     yield gauge("process_virtual_memory_bytes", "Memory in all.", size)
+    yield gauge("process_max_fds", "Files that may be open.", file_limit())
     yield gauge("process_start_time_seconds", "When it started, since the epoch.", started)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cli.control import Finding
 from cli.ikev1d.config import Config
+from cli.ikev1d.open_files import files_for
 from cli.ikev1d.verify.findings import note, ok, warning
 
 FULL = 0.8
@@ -23,6 +24,8 @@ class RunningFacts:
     addresses: int
     """Of the pool."""
     leased: int
+    file_limit: int
+    """How many files the process may have open."""
     stray_leases: int
     """Addresses kept for sessions that are no more."""
     lost_events: int
@@ -72,6 +75,17 @@ def _check_tables(facts: RunningFacts, config: Config) -> Iterator[Finding]:
         )
     else:
         yield ok("daemon.pool", f"{facts.leased} of {facts.addresses} addresses are in use")
+    needed = files_for(facts.addresses)
+    if needed > facts.file_limit:
+        yield warning(
+            "daemon.files",
+            f"the process may have {facts.file_limit} files open, and clients with all "
+            f"{facts.addresses} addresses of the pool take {needed}",
+            "when they are used up, who dials in gets no data path",
+            f"LimitNOFILE={needed} in the unit's [Service], then systemctl restart ikev1d",
+        )
+    else:
+        yield ok("daemon.files", f"the {facts.file_limit} files allowed suffice for the whole pool")
     if facts.stray_leases:
         yield warning(
             "daemon.leases",

@@ -25,6 +25,8 @@ from l2tp.datapath.udp import L2TP_PORT
 
 COMMAND_LIMIT = 10.0
 """Seconds. A set of a million addresses takes nft one or two."""
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What the readers raise where a tool writes something else than is known of it."""
 CLIENT_INTERFACE = "ppp0"
 """What the interface of a client is called, for rules that look at names."""
 
@@ -55,7 +57,7 @@ def read_firewall() -> FirewallFacts:
             continue
         except subprocess.CalledProcessError as error:
             unread.append(f"{command[0]}: {error.stderr.strip()[:200]}")
-        except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        except (subprocess.TimeoutExpired, *UNREADABLE) as error:
             unread.append(f"{command[0]}: {type(error).__name__}: {error}"[:200])
     return FirewallFacts(tuple(chains), tuple(unread))
 

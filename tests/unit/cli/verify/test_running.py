@@ -14,6 +14,7 @@ WELL = RunningFacts(
     half_open=3,
     addresses=64,
     leased=10,
+    file_limit=1024,
     stray_leases=0,
     lost_events=0,
     waiting=(),
@@ -37,6 +38,7 @@ def test_a_daemon_that_is_well(config: Config) -> None:
     [
         ({"half_open": 1700}, "daemon.half_open", "warning"),
         ({"leased": 60}, "daemon.pool", "warning"),
+        ({"file_limit": 256}, "daemon.files", "warning"),
         ({"stray_leases": 2}, "daemon.leases", "warning"),
         ({"lost_events": 1}, "daemon.lost_events", "note"),
         ({"waiting": ("ppp", "marks")}, "daemon.restart", "warning"),
