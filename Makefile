@@ -7,7 +7,7 @@ IN_KERNEL := $(BIN)/python -m interop.kernel
 
 # What `make check` needs is Python alone. The rest is for the lab: a kernel, its tools, real peers.
 LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
-	libnss3-tools libstrongswan-standard-plugins openssl ppp strongswan-charon strongswan-swanctl xl2tpd
+	libnss3-tools libstrongswan-standard-plugins openssl ppp softhsm2 strongswan-charon strongswan-swanctl xl2tpd
 
 .PHONY: run test check lint types unit simulate kernel-tests interop packages clean
 

@@ -86,6 +86,8 @@ RULES = (
             "gmpy2",
             "pyroute2",
             "msgspec",
+            # An extra.
+            "pkcs11",
         ),
     ),
     Rule("cli", ()),

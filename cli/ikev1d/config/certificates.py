@@ -10,9 +10,11 @@ from typing import TypeVar, get_args
 from cli.ikev1d.config import key_files, schema
 from cli.ikev1d.config.check import Check
 from cli.ikev1d.config.files import read
-from cli.ikev1d.config.key_files import FileKey, KeyFileError
+from cli.ikev1d.config.key_files import KeyFileError
 from cli.ikev1d.config.model import GatewayCertificate
 from cli.ikev1d.config.source import Key
+from cli.ikev1d.token_key import TokenError, TokenKey, TokenUri
+from ikev1.core.credentials import SigningKey
 from ikev1.wire.payloads import Identification
 from ikev1.x509 import identity, names
 from ikev1.x509.certificate import Certificate
@@ -39,11 +41,9 @@ def read_certificates(
 
 
 def _entry(check: Check, key: Key, table: schema.CertificateTable) -> GatewayCertificate:
-    signing_key, found = _own(check, key, table)
-    named = (*key, "pkcs12" if table.pkcs12 else "certificate")
-    chain = _guarded(check, named, lambda: key_files.chain_of(signing_key.public, found))
+    signing_key, chain = _own(check, key, table)
     own = chain[0]
-    _check_own(check, named, own)
+    _check_own(check, (*key, "pkcs12" if table.pkcs12 else "certificate"), own)
     return GatewayCertificate(
         connection=table.connection,
         key=signing_key,
@@ -69,28 +69,44 @@ def _entry(check: Check, key: Key, table: schema.CertificateTable) -> GatewayCer
 
 def _own(
     check: Check, key: Key, table: schema.CertificateTable
-) -> tuple[FileKey, tuple[Certificate, ...]]:
-    """The private key, and all certificates that come with it."""
+) -> tuple[SigningKey, tuple[Certificate, ...]]:
+    """The private key, and the chain of its certificate."""
     passphrase = None
     if table.passphrase_file is not None:
         passphrase = _line_of(check, (*key, "passphrase_file"), table.passphrase_file)
-    if table.pkcs12 is not None:
-        if table.certificate or table.key:
-            raise check.error(
-                (*key, "pkcs12"), "cannot stand beside certificate or key: it holds both"
-            )
-        data = _private(check, (*key, "pkcs12"), table.pkcs12)
-        return _guarded(check, (*key, "pkcs12"), lambda: key_files.bundle(data, passphrase))
-    if table.certificate is None or table.key is None:
+    named = [name for name in ("key", "pkcs12", "pkcs11") if getattr(table, name) is not None]
+    if len(named) != 1 or (table.certificate is None) != (table.pkcs12 is not None):
         raise check.error(
             key,
-            "has no certificate and key of the gateway",
-            remedy='add certificate = "gateway.pem" and key = "gateway.key", or pkcs12 = "..."',
+            "has not one certificate and key of the gateway",
+            allowed="certificate with key, or certificate with pkcs11, or pkcs12 alone",
         )
-    found = _each(check, (*key, "certificate"), (table.certificate,), key_files.certificates)
-    data = _private(check, (*key, "key"), table.key)
+    if table.pkcs12 is not None:
+        at = (*key, "pkcs12")
+        data = _private(check, at, table.pkcs12)
+        made, found = _guarded(check, at, lambda: key_files.bundle(data, passphrase))
+        return made, _guarded(check, at, lambda: key_files.chain_of(made.public, found))
+    at = (*key, "certificate")
+    found = _each(check, at, (str(table.certificate),), key_files.certificates)
+    if table.pkcs11 is not None:
+        chain = key_files.chain_of(found[0].key, found)
+        return _token_key(check, (*key, "pkcs11"), table.pkcs11, passphrase, chain[0]), chain
+    data = _private(check, (*key, "key"), str(table.key))
     made = _guarded(check, (*key, "key"), lambda: key_files.private_key(data, passphrase))
-    return made, found
+    return made, _guarded(check, at, lambda: key_files.chain_of(made.public, found))
+
+
+def _token_key(check: Check, key: Key, text: str, pin: bytes | None, own: Certificate) -> TokenKey:
+    try:
+        return TokenKey(TokenUri.parse(text), pin, own.key)
+    except ValueError as error:
+        raise check.error(
+            key,
+            f"the URI {error}",
+            allowed='"pkcs11:token=vpn;object=gateway?module-path=/usr/lib/softhsm/libsofthsm2.so"',
+        ) from None
+    except TokenError as error:
+        raise check.error(key, str(error)) from None
 
 
 def _anchors(check: Check, key: Key, table: schema.CertificateTable) -> tuple[Certificate, ...]:

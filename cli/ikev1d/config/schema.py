@@ -83,6 +83,7 @@ class CertificateTable(Table, frozen=True):
 
     certificate: Text | None = None
     key: Text | None = None
+    pkcs11: Text | None = None
     pkcs12: Text | None = None
     passphrase_file: Text | None = None
     ca: tuple[Text, ...] = ()
