@@ -35,6 +35,7 @@ class KernelFacts:
     """"xfrm_user", "espinudp", "SO_RCVMARK", "ppp_generic", "l2tp_ppp" and "tun"."""
     algorithms: Mapping[str, str]
     """ESP algorithms of the configuration that the kernel refused, with its reason."""
+    as_root: bool = True
 
 
 async def read_kernel(config: Config | None) -> KernelFacts:
@@ -60,12 +61,13 @@ async def read_kernel(config: Config | None) -> KernelFacts:
         with closing(sadb):
             if config is not None:
                 algorithms = missing(sadb, config.esp.encryption, config.esp.integrity)
-    return KernelFacts(release, read_distribution(release), features, algorithms)
+    as_root = os.geteuid() == 0
+    return KernelFacts(release, read_distribution(release), features, algorithms, as_root)
 
 
 def check_kernel(facts: KernelFacts, config: Config | None) -> Iterator[Finding]:
     """Judge what was found."""
-    if errno.EPERM in facts.features.values() and os.geteuid():
+    if not facts.as_root:
         yield failure(
             "kernel.permission",
             "not run as root, so the kernel could not be asked",

@@ -17,7 +17,6 @@ from cli.ikev1d.config import Config
 from cli.ikev1d.verify.findings import failure, ok, warning
 from cli.ikev1d.verify.network import Network
 from l2tp.datapath.interface import Interfaces
-from xfrm.errors import KernelError
 from xfrm.model import Policy, Sa
 from xfrm.ownership import ours
 from xfrm.sadb import Sadb
@@ -67,18 +66,14 @@ def name_by(address: str, interface: str) -> str:
 
 
 async def read_holdings(network: Network, config: Config | None) -> Holdings:
-    """What the kernel has of ours."""
+    """What the kernel has of ours. Raises KernelError."""
     holdings: dict[str, set[str]] = {kind: set() for kind in KINDS}
     with closing(Sadb()) as sadb:
-        try:
-            await sadb.open()
-        except KernelError:
-            pass  # without NETLINK_XFRM there is nothing of ours in it
-        else:
-            states = await sadb.list_sas()
-            holdings["sa"] = {name_sa(s.sa) for s in states if ours(s.sa) and s.sa.spi}
-            policies = await sadb.list_policies()
-            holdings["policy"] = {name_policy(policy) for policy in policies if ours(policy)}
+        await sadb.open()
+        states = await sadb.list_sas()
+        holdings["sa"] = {name_sa(s.sa) for s in states if ours(s.sa) and s.sa.spi}
+        policies = await sadb.list_policies()
+        holdings["policy"] = {name_policy(policy) for policy in policies if ours(policy)}
     with closing(Interfaces()) as interfaces:
         await interfaces.open()
         holdings["proxy"] = {

@@ -18,6 +18,7 @@ from cli.ikev1d.config import Config, ConfigError
 from cli.ikev1d.verify.certificates import check_certificates
 from cli.ikev1d.verify.clock import check_clock, read_clock
 from cli.ikev1d.verify.configuration import check_configuration, read_configuration
+from cli.ikev1d.verify.findings import note
 from cli.ikev1d.verify.firewall.check import check_firewall, read_firewall
 from cli.ikev1d.verify.forwarding import check_forwarding
 from cli.ikev1d.verify.kernel import check_kernel, read_kernel
@@ -31,6 +32,7 @@ from cli.ikev1d.verify.ownership import (
 )
 from cli.ikev1d.verify.pool import check_pool
 from cli.ikev1d.verify.ports import check_ports, read_ports
+from xfrm.errors import KernelError
 
 SECOND_LOOK = 1.0
 """Seconds after the first one: what was under way then is done."""
@@ -54,14 +56,10 @@ async def _look(path: Path, source: BinaryIO | None, sink: BinaryIO) -> list[Fin
     findings += check_kernel(await read_kernel(config), config)
     findings += check_ports(read_ports(ledger.pid if ledger else None))
     findings += _around(network, config)
-    differences = await _differences(network, config, ledger)
-    if differences and source is not None:
-        await asyncio.sleep(SECOND_LOOK)
-        sink.write(AGAIN)
-        sink.flush()
-        network = await read_network()
-        differences &= await _differences(network, config, read_ledger(source))
-    findings += check_ownership(differences, running=ledger is not None)
+    try:
+        findings += await _ownership(network, config, ledger, source, sink)
+    except KernelError as error:
+        findings.append(note("ownership.kernel", "what the kernel has is not known", str(error)))
     if config is not None:
         findings += check_certificates(config, datetime.now(UTC))
     findings += check_clock(read_clock(config))
@@ -74,6 +72,24 @@ def _around(network: Network, config: Config | None) -> Iterator[Finding]:
     if config is not None:
         yield from check_pool(network, config)
         yield from check_firewall(read_firewall(), network, config)
+
+
+async def _ownership(
+    network: Network,
+    config: Config | None,
+    ledger: Ledger | None,
+    source: BinaryIO | None,
+    sink: BinaryIO,
+) -> list[Finding]:
+    """What is different twice. Raises KernelError."""
+    differences = await _differences(network, config, ledger)
+    if differences and source is not None:
+        await asyncio.sleep(SECOND_LOOK)
+        sink.write(AGAIN)
+        sink.flush()
+        network = await read_network()
+        differences &= await _differences(network, config, read_ledger(source))
+    return list(check_ownership(differences, running=ledger is not None))
 
 
 async def _differences(

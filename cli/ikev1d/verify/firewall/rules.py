@@ -153,25 +153,31 @@ def _walk(
     """What becomes of the packet in a chain; None if it leaves at its end."""
     if depth > MAX_DEPTH:
         return Passes.MAYBE
+    may_leave = False
     for rule in chain.rules:
         met = matches(rule, packet)
         if met is False:
             continue
+        fate: Fate | None = None
+        ends = False
         match rule.verdict:
             case Verdict.ACCEPT:
-                return Passes.SURELY if met else Passes.MAYBE
-            case Verdict.DROP if met:
-                return Drop(chain, by_policy=False)
-            case Verdict.RETURN if met:
-                return None
+                fate = Passes.SURELY
+            case Verdict.DROP:
+                fate = Drop(chain, by_policy=False)
+            case Verdict.RETURN:
+                ends = True
             case Verdict.JUMP | Verdict.GOTO:
                 fate = _into(chain, rule, by_name, packet, depth)
-                if isinstance(fate, Passes):
-                    return fate if met else Passes.MAYBE
-                if met and (fate is not None or rule.verdict is Verdict.GOTO):
-                    return fate
+                ends = fate is None and rule.verdict is Verdict.GOTO
             case _:
                 pass
+        if isinstance(fate, Passes):
+            return fate if met and not may_leave else Passes.MAYBE
+        if met and (ends or fate is not None):
+            # Where the packet may have left before, what comes behind this chain decides.
+            return None if may_leave else fate
+        may_leave = may_leave or ends
     return None
 
 

@@ -83,6 +83,23 @@ OPEN = [
         ),
         pytest.param(nft([{"goto": {"target": "elsewhere"}}]), id="unknown chain"),
         pytest.param(
+            nft(
+                [{"jump": {"target": "own"}}],
+                policy="accept",
+                own=[[{"limit": {}}, {"return": None}], [DROP]],
+            ),
+            id="a condition not understood may return",
+        ),
+        pytest.param(
+            nft(
+                [{"limit": {}}, {"goto": {"target": "own"}}],
+                [DROP],
+                policy="accept",
+                own=[[udp(1), DROP]],
+            ),
+            id="a condition not understood may go elsewhere",
+        ),
+        pytest.param(
             iptables(
                 "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
                 "-A INPUT -p udp -m multiport --dports 500,4500 -j ACCEPT",
@@ -115,6 +132,12 @@ def test_l2tp_is_let_in_only_in_clear(config: Config) -> None:
     found = judged(nft(*OPEN[:3]), config)
     assert list(found) == ["firewall.l2tp"]
     assert judged(nft(*OPEN[:3], [udp(1701), ACCEPT]), config) == {}
+
+
+def test_whether_it_returns_or_not_it_is_dropped(config: Config) -> None:
+    own = [[{"limit": {}}, {"return": None}], [udp(500), DROP]]
+    found = judged(nft([{"jump": {"target": "own"}}], [udp(500), DROP], *OPEN, own=own), config)
+    assert list(found) == ["firewall.udp_500"]
 
 
 def test_a_rule_drops_before_another_accepts(config: Config) -> None:

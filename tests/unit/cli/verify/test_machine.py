@@ -43,6 +43,11 @@ def test_a_kernel_that_can(config: Config) -> None:
     assert wrong(check_kernel(kernel(), config)) == {}
 
 
+def test_without_root_the_kernel_is_not_judged(config: Config) -> None:
+    facts = replace(kernel(ppp_generic=errno.EACCES), as_root=False)
+    assert list(wrong(check_kernel(facts, config))) == ["kernel.permission"]
+
+
 def test_before_6_10_tunnels_are_found_by_socket(config: Config) -> None:
     def level(release: str) -> str:
         facts = replace(kernel(), release=release)
