@@ -1,7 +1,9 @@
-"""A rule that the server broke, as L2TP and PPP tell it; IKE has `interop.initiator.checks`."""
+"""A rule that the server broke: those of L2TP and PPP, beside those of IKE."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from interop.initiator.checks import Cause
 
 
 class Rule(StrEnum):
@@ -19,6 +21,9 @@ class Rule(StrEnum):
     SESSION_ID = "l2tp-session-id"
     STOPPED = "l2tp-stopped"
     """StopCCN or CDN."""
+
+    SERVER_NAME = "server-name"
+    """The server's certificate is not for the name that was dialled."""
 
     ACK_DIFFERS = "ppp-ack-differs"
     REJECT_DIFFERS = "ppp-reject-differs"
@@ -46,7 +51,7 @@ class Rule(StrEnum):
 class Finding:
     """A broken rule, with what was seen; `fatal` if this client goes no further."""
 
-    rule: Rule
+    rule: Rule | Cause
     detail: str
     fatal: bool = True
 

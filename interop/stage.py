@@ -170,8 +170,12 @@ class Stage:
         user: str = "alice",
         password: str | None = None,
         psk: str | None = None,
+        certificate: Identity | None = None,
     ) -> EmulatedMachine:
-        """An emulated client on ``machine``. A secret that is not given is the right one."""
+        """An emulated client on ``machine``. A secret that is not given is the right one.
+
+        A ``certificate`` goes in the place of the preshared key.
+        """
         made = EmulatedMachine(
             self.lab[machine],
             client,
@@ -179,6 +183,7 @@ class Stage:
             psk=self.settings.psk if psk is None else psk,
             user=user,
             password=self.settings.users.get(user, "") if password is None else password,
+            certificate=certificate,
         )
         self.lab.stack.callback(made.stop)
         return made

@@ -2,7 +2,7 @@
 
 from interop.clients.apple import RACOON_INSISTS
 from interop.clients.facts import Known, Unknown, facts
-from interop.clients.model import Client, Conduct, Programs
+from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
 from interop.clients.sources import AM, AR, AV, GIST_RACOON, IT
 from interop.clients.wire import (
     ACCM,
@@ -150,6 +150,11 @@ _CONDUCT = facts(
     deletes_rekeyed=Unknown(True, "as ipsec-tools do"),
     keepalive=Known(20.0, f"{IT} localconf.h, the default"),
     needs_phase1=Known(True, f"{AR} main.c"),
+    certificate=Known(
+        CertificateUse(Requests.MESSAGE_3, chain=False, checks_name=False),
+        f"{AR} setup.c: asn1dn; a server certificate is checked against the CA that was given, "
+        "if any; its CERTREQ is that of ipsec-tools",
+    ),
     server_wait=Unknown(60.0, "it repeats without an end"),
 )
 

@@ -4,7 +4,7 @@ Which release has which tag of the sources is told by the tags' dates.
 """
 
 from interop.clients.facts import Facts, Known, Unknown, facts
-from interop.clients.model import Client, Conduct, Programs
+from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
 from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28
 from interop.clients.wire import (
     ACCM,
@@ -198,6 +198,10 @@ _CONDUCT = facts(
     deletes_rekeyed=Unknown(True, "as racoon does"),
     keepalive=Known(20.0, f"{AI} localconf.c"),
     needs_phase1=Known(False, f"{AI} ike_session.c"),
+    certificate=Known(
+        CertificateUse(Requests.MESSAGE_5, chain=False, checks_name=True),
+        f"{AI} ident_ir3mx, oakley_check_certid; {AP} my_identifier asn1dn",
+    ),
     server_wait=Known(30.0, f"{AP} main.c: 10 s for the first answer"),
 )
 
@@ -304,7 +308,7 @@ MACOS_10_3 = Client(
     ),
     l2tp=_OLD_L2TP,
     ppp=_PPP,
-    conduct=_CONDUCT,
+    conduct=_CONDUCT.but(certificate=Known(None, f"{AP} ipsec_utils.c, ppp-142")),
 )
 IPHONE_2007 = Client(
     name="iphone-2007",

@@ -1,7 +1,7 @@
 """Linux: strongSwan or libreswan, with xl2tpd and pppd, alone or under NetworkManager."""
 
 from interop.clients.facts import Known, Unknown, facts
-from interop.clients.model import Client, Conduct, Programs
+from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
 from interop.clients.sources import LS, NM, PD, SS, XL
 from interop.clients.wire import (
     ACCM,
@@ -169,6 +169,10 @@ _CHARON_CONDUCT = facts(
     deletes_rekeyed=Known(True, f"{SS} quick_mode.c, a Delete after a rekeying"),
     keepalive=Known(20.0, f"{SS} charon.keep_alive"),
     needs_phase1=Known(False, f"{SS} task_manager_v1.c"),
+    certificate=Known(
+        CertificateUse(Requests.MESSAGE_3, chain=True, checks_name=False),
+        f"{SS} isakmp_cert_pre.c, isakmp_cert_post.c; {NM}: rightid=%any",
+    ),
     server_wait=Known(30.0, f"{XL} and {PD}: their retransmissions end"),
 )
 
@@ -270,6 +274,10 @@ LIBRESWAN = Client(
         deletes_rekeyed=Unknown(True, "as charon does"),
         keepalive=Known(20.0, f"{LS} keep-alive"),
         needs_phase1=Known(False, f"{LS} connections.c"),
+        certificate=Known(
+            CertificateUse(Requests.MESSAGE_3, chain=False, checks_name=False),
+            f"{LS} sendca=none, the default; {NM}: rightid=%any",
+        ),
         server_wait=Known(30.0, f"{XL} and {PD}: their retransmissions end"),
     ),
 )

@@ -1,5 +1,6 @@
 """What is told of one client, and how it behaves beyond single messages."""
 
+import enum
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,6 +9,25 @@ from interop.initiator.checks import Cause
 from interop.initiator.profiles import Profile
 from interop.lac.profiles import L2tpProfile
 from interop.ppp.profiles import PppProfile
+
+
+class Requests(enum.Enum):
+    """When a client asks for the server's certificate, by CERTREQ."""
+
+    NEVER = "never"
+    MESSAGE_3 = "in message 3"
+    MESSAGE_5 = "in message 5"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateUse:
+    """How a client proves itself by a certificate. Its identity is the subject."""
+
+    requests: Requests
+    chain: bool
+    """Whether it sends the certificates of intermediate authorities."""
+    checks_name: bool
+    """Whether what was dialled must be in the subjectAltName of the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +46,8 @@ class Conduct:
     """Between its NAT keepalives (RFC 3948 section 2.3)."""
     needs_phase1: bool = False
     """Whether the connection ends with its ISAKMP SA."""
+    certificate: CertificateUse | None = None
+    """None if it knows preshared keys alone."""
     server_wait: float = 30.0
     """How long it waits for the server to go on."""
 

@@ -1,7 +1,7 @@
 """Microsoft's clients: Windows 2000 to 11, the add-on for the systems before, Windows CE."""
 
 from interop.clients.facts import Facts, Known, Unknown, facts
-from interop.clients.model import Client, Conduct, Programs
+from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
 from interop.clients.sources import (
     CE_MAIN_MODE,
     CE_QUICK_MODE,
@@ -219,6 +219,10 @@ _CONDUCT = facts(
     deletes_rekeyed=Known(True, CLOUDSTACK_872),
     keepalive=Unknown(20.0, "RFC 3948 section 4"),
     needs_phase1=Unknown(False, "the usual"),
+    certificate=Unknown(
+        CertificateUse(Requests.MESSAGE_3, chain=True, checks_name=False),
+        f"{LINOGATE} shows that its identity is the subject, and no more",
+    ),
     server_wait=Unknown(30.0, "the usual"),
 )
 

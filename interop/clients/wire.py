@@ -154,6 +154,7 @@ ALWAYS = frozenset(
         Cause.MM4_KEY_EXCHANGE,
         Cause.MM4_NONCE,
         Cause.MM6_HASH,
+        Cause.MM6_SIGNATURE,
         Cause.QM2_HASH,
         Cause.QM2_PROPOSALS,
         Cause.QM2_SPI,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from cryptography import x509
+
 from ikev1.wire.enums import AuthAlgorithm, EncapsulationMode, EspTransform
 from ikev1.wire.payloads import Identification
 from ikev1.wire.sa import Transform
@@ -24,6 +26,8 @@ class Phase1Up:
     server_id: Identification
     client_behind_nat: bool
     server_behind_nat: bool
+    certificate: x509.Certificate | None = None
+    """The server's, where certificates are used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from ikev1.wire.payloads import (
     VendorId,
 )
 from ikev1.wire.sa import SaPayload, Transform
-from interop.initiator import checks, derivation, natt, offers, profiles
+from interop.initiator import checks, derivation, natt, offers, profiles, signatures
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import CbcChain, DhKey
 from interop.initiator.effects import Effect, Phase1Up
@@ -181,7 +181,13 @@ class MainMode:
         session.phase1_last_block = self._chain.iv
         self.step = Step.DONE
         return [
-            Phase1Up(self._chosen, identity, session.client_behind_nat, session.server_behind_nat)
+            Phase1Up(
+                self._chosen,
+                identity,
+                session.client_behind_nat,
+                session.server_behind_nat,
+                None if signer is None else signatures.shown(payloads),
+            )
         ]
 
     def _derive(self, nr: bytes) -> None:

@@ -59,6 +59,26 @@ def sign(key: PrivateKey, proof: bytes) -> bytes:
     return r.to_bytes(size) + s.to_bytes(size)
 
 
+def shown(payloads: Payloads) -> x509.Certificate | None:
+    """The certificate that message 6 shows; None where it has none."""
+    certificate = payloads.first(Certificate)
+    if certificate is None:
+        return None
+    if certificate.encoding == CertEncoding.PKCS7_WRAPPED_X509:
+        return pkcs7.load_der_pkcs7_certificates(certificate.data)[0]
+    return x509.load_der_x509_certificate(certificate.data)
+
+
+def names(certificate: x509.Certificate) -> list[str]:
+    """The DNS names and addresses of subjectAltName, as text."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    addresses = extension.value.get_values_for_type(x509.IPAddress)
+    return [*extension.value.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
 def verify(certificate: x509.Certificate, proof: bytes, signature: bytes) -> bool:
     """Whether HASH_R was signed with the key of a certificate."""
     key = certificate.public_key()
@@ -134,11 +154,7 @@ class Signer:
 
     def is_proved(self, payloads: Payloads, proof: bytes) -> bool:
         """Whether message 6 has a certificate and a signature by its key."""
-        certificate, signature = payloads.first(Certificate), payloads.first(Signature)
+        certificate, signature = shown(payloads), payloads.first(Signature)
         if certificate is None or signature is None:
             return False
-        if certificate.encoding == CertEncoding.PKCS7_WRAPPED_X509:
-            leaf = pkcs7.load_der_pkcs7_certificates(certificate.data)[0]
-        else:
-            leaf = x509.load_der_x509_certificate(certificate.data)
-        return verify(leaf, proof, signature.data)
+        return verify(certificate, proof, signature.data)

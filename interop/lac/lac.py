@@ -112,7 +112,7 @@ class Lac:
         sccrq = self._message(MessageType.SCCRQ, self._profile.sccrq)
         return self._out([stray] * self._profile.stray_hellos + self._channel.send(0, sccrq, now))
 
-    def send_frame(self, frame: bytes) -> Effect:
+    def send_frame(self, frame: bytes) -> SendDatagram:
         """Send a PPP frame, address and control included."""
         message = DataMessage(
             self._channel.peer_tunnel,

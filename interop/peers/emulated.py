@@ -15,6 +15,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TypeVar
 
+from interop.certificates import Identity
 from interop.client_sas import ClientSas
 from interop.clients.model import Client
 from interop.emulation.complaints import Complaint
@@ -30,7 +31,8 @@ from interop.emulation.effects import (
     Stopped,
     Up,
 )
-from interop.emulation.engine import EmulatedClient, Life, Secrets
+from interop.emulation.engine import EmulatedClient
+from interop.emulation.secrets import Life, Secrets
 from interop.errors import LabError
 from interop.initiator.effects import Send
 from interop.initiator.session import ClientPath
@@ -75,11 +77,12 @@ class EmulatedMachine:
         psk: str,
         user: str,
         password: str,
+        certificate: Identity | None = None,
     ) -> None:
         self.host = host
         self.client = client
         self._server = server
-        self._secrets = Secrets(psk.encode(), Account(user, password))
+        self._secrets = Secrets(psk.encode(), Account(user, password), certificate)
         self._inner = host.interfaces()["wan0"][0]
         self._sas = ClientSas(host, self._inner, server)
         self._lock = threading.RLock()

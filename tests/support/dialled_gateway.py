@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ikev1.core.effects import ChildSa, ClientDown, Path, SessionsLost
 from ikev1.wire.enums import AuthAlgorithm, EspTransform
 from interop import ip
+from interop.certificates import Identity
 from interop.clients.model import Client
 from interop.emulation.complaints import Complaint
 from interop.emulation.effects import (
@@ -30,7 +31,8 @@ from interop.emulation.effects import (
     Stopped,
     Up,
 )
-from interop.emulation.engine import EmulatedClient, Life, Secrets
+from interop.emulation.engine import EmulatedClient
+from interop.emulation.secrets import Life, Secrets
 from interop.esp import EspSa
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import EspSas, Send
@@ -122,6 +124,8 @@ class DialledGateway:
         password: str = "secret",
         psk: bytes = PSK,
         before: Life | None = None,
+        certificate: Identity | None = None,
+        dialled: str = "",
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key,
     ) -> Machine:
         """A client's machine; behind a NAT all have the private address that homes have."""
@@ -130,11 +134,12 @@ class DialledGateway:
         port = client.l2tp.profile.port or EPHEMERAL_PORT
         engine = EmulatedClient(
             client,
-            Secrets(psk, Account(user, password)),
+            Secrets(psk, Account(user, password), certificate),
             ClientPath(inner, ip_address(GATEWAY), l2tp_port=port),
             deterministic(f"{client.name}/{self._added}"),
             make_dh=make_dh,
             before=before,
+            dialled=dialled,
         )
         machine = Machine(client, engine, nat)
         self.machines.append(machine)

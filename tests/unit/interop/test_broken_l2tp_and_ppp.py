@@ -43,7 +43,7 @@ def dial(name: str, change: Change = lambda datagram: datagram, **how: Any) -> M
     return gateway.dial(CLIENTS[name], make_dh=shared_dh)
 
 
-def outcomes(change: Change) -> dict[str, tuple[Step, Rule]]:
+def outcomes(change: Change) -> dict[str, tuple[Step, Any]]:
     """Where each client has given up, of those that have; the others are connected."""
     found: dict[str, tuple[Step, Any]] = {}
     for name in EVERYBODY:
