@@ -10,6 +10,7 @@ from ikev1.core.effects import ChildSa, EspSuite
 from ikev1.core.errors import ExchangeError
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.proposals import EspChoice
+from ikev1.core.rekey_time import rekey_share
 from ikev1.core.spi import FIRST_SPI
 from ikev1.crypto import keymat
 from ikev1.wire.enums import NotifyType, ProtocolId
@@ -19,10 +20,6 @@ GCM_SALT = 4
 """Octets of KEYMAT after an AES-GCM key, RFC 4106 section 8.1."""
 LIFETIME_MARGIN = 60
 """Seconds that a child SA of ours outlives the client's, which is the one to end it."""
-
-REKEY_FROM, REKEY_UNTIL = 0.90, 0.95
-"""The part of a lifetime after which we renew, where we do. Clients come before: Apple after 0.8,
-charon after 0.7 to 0.85."""
 
 _INTEGRITY_KEY = {
     None: 0,
@@ -71,7 +68,8 @@ def make_child(
     inbound = _keys(sa, negotiated, negotiated.inbound_spi)
     outbound = _keys(sa, negotiated, negotiated.outbound_spi)
     ci = negotiated.identities[0] if negotiated.identities else None
-    share = _rekey_share(context) if context.settings.of(client.connection).rekey else 0.0
+    rekey = context.settings.of(client.connection).rekey
+    share = rekey_share(context.random) if rekey else 0.0
     child = ChildSa(
         client=client.id,
         mark=client.mark,
@@ -99,12 +97,6 @@ def make_child(
         transform=choice.transform,
         identities=negotiated.identities,
     )
-
-
-def _rekey_share(context: Context) -> float:
-    """The part of a lifetime after which we renew: at random, so that not all do at once."""
-    jitter = int.from_bytes(context.random(2), "big") / 2**16
-    return REKEY_FROM + (REKEY_UNTIL - REKEY_FROM) * jitter
 
 
 def key_sizes(suite: EspSuite) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ChildSa, Path
+from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof
 from ikev1.wire.payloads import Identification
 from ikev1.wire.sa import Transform
@@ -97,6 +98,12 @@ class Client:
 
     next_rekey: float = 0.0
     """When the earliest that we may begin a Quick Mode with it again."""
+    terms: Phase1Terms | None = None
+    """Those of its newest Phase 1, where we may be the one to renew it."""
+    phase1_attempts: int = 0
+    """How many times we have tried to renew that."""
+    next_phase1: float = 0.0
+    """When the earliest that we may try again."""
 
     @property
     def newest(self) -> Child | None:

@@ -34,11 +34,14 @@ from ikev1.core.fragmentation import split
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
+from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
 from ikev1.core.spi import SpiSpace
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.payloads import Payload
 
+NO_COOKIE = bytes(8)
+"""In place of the responder's, in message 1."""
 IKE_LIFETIME_MARGIN = 60
 """Seconds that a Phase 1 SA of ours outlives the client's, which is the one to end it."""
 REMEMBERED_COOKIES = 4096
@@ -113,6 +116,12 @@ class Context:
         for piece in split(message) if fragments else (message,):
             self.emit(Send(path, NON_ESP_MARKER + piece if path.encapsulated else piece))
 
+    def cookie(self) -> bytes:
+        """A fresh cookie of ours."""
+        while (cookie := self.random(8)) == NO_COOKIE:
+            pass
+        return cookie
+
     def message_id(self) -> int:
         """A fresh message ID of ours, which is never 0."""
         return int.from_bytes(self.random(4), "big") or 1
@@ -158,24 +167,48 @@ class Context:
                 setting="marks.mask",
             )
         sa.path = path
+        self._join(sa, client, replaces=old)
+
+    def renewed(self, sa: IkeSa, client_id: str) -> None:
+        """Main Mode of ours has succeeded, which renews the Phase 1 of this client."""
+        client = self.clients.by_id(client_id)
+        if client is None:
+            raise ExchangeError("the client has gone meanwhile", NotifyType.INVALID_COOKIE)
+        self._join(sa, client, replaces=client)
+
+    def _join(self, sa: IkeSa, client: Client, replaces: Client | None) -> None:
+        """The SA is one of the client's, and the newest."""
+        assert sa.choice is not None
+        assert sa.credential is not None
         sa.established = True
         sa.client = client.id
         client.psk = sa.psk
+        if self.settings.of(client.connection).rekey:
+            client.terms = Phase1Terms(
+                transform=sa.choice.transform,
+                method=sa.choice.method,
+                variant=sa.variant,
+                nat=sa.nat,
+                implementation=sa.implementation,
+                takes_fragments=sa.takes_fragments,
+                credential=sa.credential,
+                identity=client.identity,
+            )
         sa.expires = self.now + sa.choice.lifetime + IKE_LIFETIME_MARGIN
         client.phase1.append(sa.cookies)
         self.emit(
             IkeSaUp(
                 client=client.id,
-                path=path,
+                path=sa.path,
                 connection=sa.connection,
-                identity=shown,
+                identity=client.identity,
                 authentication=METHOD_NAMES[sa.choice.method],
                 suite=sa.choice.label,
                 nat=str(sa.nat),
                 lifetime=sa.choice.lifetime,
                 implementation=sa.implementation.name,
                 duration=self.now - sa.created,
-                replaces=None if old is None else old.id,
+                replaces=replaces.id if replaces else None,
             )
         )
         while len(client.phase1) > MAX_PHASE1:

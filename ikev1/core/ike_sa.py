@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ikev1.core.credentials import PresharedKey
+from ikev1.core.credentials import CertificateCredential, PresharedKey
 from ikev1.core.effects import Path
 from ikev1.core.exchange import Exchange
 from ikev1.core.natt import NatSituation, Variant
@@ -27,7 +27,7 @@ REMEMBERED_MESSAGE_IDS = 16_384
 
 @dataclass(slots=True)
 class IkeSa:
-    """One Phase 1 SA as responder, from its first message to its end."""
+    """One Phase 1 SA, from its first message to its end."""
 
     cookies: bytes
     """Initiator cookie | responder cookie, the SA's key."""
@@ -53,8 +53,10 @@ class IkeSa:
     """Last CBC block of Phase 1, which every Phase 2 IV starts from."""
     identity: Identification | None = None
     connection: str = ""
-    psk: PresharedKey | None = None
-    """The key that message 5 has proved, None where it was proved otherwise."""
+    credential: PresharedKey | CertificateCredential | None = None
+    """Our side of what the client has proved itself with."""
+    we_began: bool = False
+    """Whether we are its initiator."""
     exchanges: dict[int, Exchange] = field(default_factory=dict)
     """Phase 2 exchanges under way or just done, by message ID."""
     seen: dict[int, None] = field(default_factory=dict)
@@ -75,6 +77,11 @@ class IkeSa:
         """The negotiated hash, which is the PRF too."""
         assert self.choice is not None
         return self.choice.hash
+
+    @property
+    def psk(self) -> PresharedKey | None:
+        """The key that the client has proved to have, None where it proved itself otherwise."""
+        return self.credential if isinstance(self.credential, PresharedKey) else None
 
     def under_way(self) -> list[Exchange]:
         """The Quick Modes that have not come to their end."""

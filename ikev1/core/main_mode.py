@@ -24,7 +24,6 @@ from ikev1.core import fragmentation, natt, proposals, quirks
 from ikev1.core.authentication import method
 from ikev1.core.authentication.exchanged import Exchanged
 from ikev1.core.context import Context
-from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ComputeDh
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Message, Script
@@ -112,12 +111,13 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     if proof is None:
         raise authentication.unverified()
     sa.keys, sa.identity = proof.keys, proof.identity
-    sa.psk = proof.credential if isinstance(proof.credential, PresharedKey) else None
+    sa.credential = proof.credential
     sa.connection = proof.credential.connection
 
     # <-- HDR*, IDir, HASH_R or <-- HDR*, IDir, [ CERT, ] SIG_R
     address = natt.shown_address(sa.nat, message.path, context.settings.public_address)
-    values = [*(yield from authentication.prove(sa, exchanged, proof, address))]
+    credential, skeyid = proof.credential, proof.keys.skeyid
+    values = [*(yield from authentication.prove(sa, exchanged, credential, skeyid, address))]
     reply, sa.last_block = sa.seal(ExchangeType.IDENTITY_PROTECTION, 0, values, proof.next_iv)
     context.established(sa, message.path, initial_contact=proof.initial_contact)
     return reply

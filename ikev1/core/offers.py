@@ -27,6 +27,15 @@ def offer_esp(transform: Transform, spi: bytes, lifetime: int) -> SaPayload:
     )
 
 
+def offer_ike(transform: Transform) -> SaPayload:
+    """The SA payload of a Main Mode."""
+    return SaPayload(
+        doi=DOI_IPSEC,
+        situation=Situation.IDENTITY_ONLY,
+        proposals=(Proposal(1, ProtocolId.ISAKMP, b"", (replace(transform, number=1),)),),
+    )
+
+
 def _duration(kind: int, value: int) -> Attribute:
     """A duration in as few octets as clients write: the short form, or four octets."""
     return Attribute(kind, value if value < 2**16 else value.to_bytes(4, "big"))

@@ -18,14 +18,13 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.informational import notification
 from ikev1.core.keepalive import Keepalives
 from ikev1.core.liveness import Liveness
+from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.script_runner import Datagram, ScriptRunner, digest
 from ikev1.core.timers import Timers
 from ikev1.crypto.signatures import SIGNATURE_METHODS
 from ikev1.wire.enums import ExchangeType, Flag, NotifyType, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header
 from ikev1.wire.message import build_message, parse_payloads
-
-NO_COOKIE = bytes(8)
 
 MAIN_MODE_REPLIES_IN_CLEAR = 2
 """Our messages 2 and 4; the client's next is message 5, on port 4500 if there is a NAT."""
@@ -42,6 +41,7 @@ class Phase1:
         liveness: Liveness,
         keepalives: Keepalives,
         hints: Hints,
+        renewal: Phase1Renewal,
     ) -> None:
         self._context = context
         self._timers = timers
@@ -49,6 +49,7 @@ class Phase1:
         self._liveness = liveness
         self._keepalives = keepalives
         self._hints = hints
+        self._renewal = renewal
         self.half_open = HalfOpen(context)
 
     def first_message(self, header: Header, datagram: bytes, path: Path) -> None:
@@ -70,7 +71,7 @@ class Phase1:
         if not self.half_open.room_for(path):
             return
         context = self._context
-        cookies = header.initiator_cookie + self._responder_cookie()
+        cookies = header.initiator_cookie + context.cookie()
         sa = IkeSa(cookies, path, _name(header.initiator_cookie), context.now, origin)
         message = Message(header, datagram[HEADER_LENGTH:], path, payloads)
         exchange = Exchange(
@@ -87,14 +88,10 @@ class Phase1:
                 partial(self._half_open_timeout, origin, cookies),
             )
 
-    def _responder_cookie(self) -> bytes:
-        while (cookie := self._context.random(8)) == NO_COOKIE:
-            pass
-        return cookie
-
     def main_mode(self, header: Header, datagram: bytes, path: Path) -> None:
         """A later message of Main Mode."""
         sa = self._context.ike_sas.get(header.initiator_cookie + header.responder_cookie)
+        sa = sa or self._renewal.message_2(header, path)
         if sa is None:
             self._hints.unknown_cookies(header, datagram, path)
             return
@@ -102,6 +99,9 @@ class Phase1:
             self._context.drop(path, "late-main-mode")
             return
         exchange = sa.main_mode
+        if sa.we_began and path != sa.path:
+            self._context.drop(path, "other-path")
+            return
         encrypted = bool(header.flags & Flag.ENCRYPTION)
         if (
             not encrypted
@@ -128,9 +128,12 @@ class Phase1:
         payloads = None if encrypted else parse_payloads(header.next_payload, body)
         exchange.request = digest(datagram)
         exchange.reply = None
-        sa.path = path
         message = Message(header, body, path, payloads)
-        self._runner.resume(self, sa, exchange, message, Datagram(header, datagram))
+        if sa.we_began:
+            self._runner.resume(self._renewal, sa, exchange, message, Datagram(header, datagram))
+        else:
+            sa.path = path
+            self._runner.resume(self, sa, exchange, message, Datagram(header, datagram))
 
     def aggressive_mode(self, header: Header, datagram: bytes, path: Path) -> None:
         """Refuse it."""
@@ -146,8 +149,7 @@ class Phase1:
         """The SA is established."""
         assert exchange is sa.main_mode
         self.half_open.leave(sa)
-        self._timers.at(sa.expires, partial(self._ike_sa_timeout, sa.cookies))
-        self._liveness.seen(sa.client)
+        self._renewal.watch(sa)
         if sa.nat.server:
             self._keepalives.keep(sa.client)
 
@@ -205,11 +207,6 @@ class Phase1:
                 else "look at the client, or at what filters UDP port 500 on the way back to it",
             )
         )
-
-    def _ike_sa_timeout(self, cookies: bytes) -> None:
-        sa = self._context.ike_sas.get(cookies)
-        if sa is not None:
-            self._context.remove_ike_sa(sa, "lifetime over", tell=True)
 
 
 def _name(initiator_cookie: bytes) -> str:

@@ -25,6 +25,8 @@ from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Exchange
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.liveness import Liveness
+from ikev1.core.phase1_renewal import Phase1Renewal
+from ikev1.core.rekey_time import MAX_ATTEMPTS, TRY_AGAIN_AFTER
 from ikev1.core.script_runner import Datagram, ScriptRunner
 from ikev1.core.timers import Timers
 from ikev1.wire.enums import NotifyType, ProtocolId
@@ -41,12 +43,8 @@ RETIRE_AFTER = 10.0
 """Seconds for what is on its way, and for a client that is slow to switch."""
 INTERVAL = 1.0
 """Seconds between two Quick Modes of ours with one client, however fast its SAs wear out."""
-TRY_AGAIN_AFTER = 45.0
-"""Seconds from one attempt to renew a child to the next."""
 FIRST_STATUS = 16384
 """RFC 2408 section 3.14.1: notifications below are errors, the others status."""
-MAX_ATTEMPTS = 4
-"""For one child, which is left alone after that."""
 
 
 @dataclass(slots=True)
@@ -62,12 +60,18 @@ class Rekeying:
     """Watches the children of all clients."""
 
     def __init__(
-        self, context: Context, timers: Timers, runner: ScriptRunner, liveness: Liveness
+        self,
+        context: Context,
+        timers: Timers,
+        runner: ScriptRunner,
+        liveness: Liveness,
+        phase1: Phase1Renewal,
     ) -> None:
         self._context = context
         self._timers = timers
         self._runner = runner
         self._liveness = liveness
+        self._phase1 = phase1
         self._looks: dict[int, _Change] = {}
         """By ticket of the question for octets."""
 
@@ -93,8 +97,11 @@ class Rekeying:
             return
         if child.attempts == MAX_ATTEMPTS:
             return
-        self._timers.at(now + TRY_AGAIN_AFTER, partial(self.due, inbound_spi))
         sa = self._context.newest_ike_sa(client)
+        if sa is None and self._phase1.begin(client):
+            self._timers.at(now + INTERVAL, partial(self.due, inbound_spi))
+            return
+        self._timers.at(now + TRY_AGAIN_AFTER, partial(self.due, inbound_spi))
         if sa is None or sa.under_way():
             return
         child.attempts += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ikev1.core.clients import Client, Clients, MarkSpace
-from ikev1.core.context import Context
+from ikev1.core.context import NO_COOKIE, Context
 from ikev1.core.effects import Carried, Dropped, Effect, Path, Received
 from ikev1.core.exchange import Settings
 from ikev1.core.fragmentation import Fragments, Standing
@@ -18,7 +18,8 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.keepalive import Keepalives
 from ikev1.core.liveness import Liveness
 from ikev1.core.natt import NON_ESP_MARKER
-from ikev1.core.phase1 import NO_COOKIE, Phase1
+from ikev1.core.phase1 import Phase1
+from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.phase2 import Phase2
 from ikev1.core.rekeying import Rekeying
 from ikev1.core.script_runner import ScriptRunner
@@ -41,6 +42,7 @@ class Responder:
         self._keepalives = Keepalives(self._context, self._timers.at)
         self._fragments = Fragments(self._timers.at, self._context.drop)
         self._hints = Hints(self._context)
+        self._renewal = Phase1Renewal(self._context, self._timers, self._runner, self._liveness)
         self._phase1 = Phase1(
             self._context,
             self._timers,
@@ -48,8 +50,11 @@ class Responder:
             self._liveness,
             self._keepalives,
             self._hints,
+            self._renewal,
         )
-        self._rekeying = Rekeying(self._context, self._timers, self._runner, self._liveness)
+        self._rekeying = Rekeying(
+            self._context, self._timers, self._runner, self._liveness, self._renewal
+        )
         self._phase2 = Phase2(
             self._context,
             self._timers,
@@ -157,6 +162,7 @@ class Responder:
             self._context.remove_client(client, cause, tell=True)
         for sa in self._phase1.half_open:
             self._phase1.half_open.forget(sa)
+        self._renewal.forget_all()
         return self._context.take_effects()
 
     # --- views -----------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ class Responder:
     @property
     def half_open(self) -> int:
         """Phase 1 exchanges under way."""
-        return len(self._phase1.half_open)
+        return len(self._phase1.half_open) + len(self._renewal)
 
     # --- dispatch --------------------------------------------------------------------------------
 

@@ -110,20 +110,23 @@ class ScriptRunner:
     def _reply(self, sa: IkeSa, exchange: Exchange, reply: bytes) -> None:
         exchange.reply = reply
         exchange.replies += 1
+        exchange.insisted = 0
         self._context.send(sa.path, reply, fragments=sa.takes_fragments)
 
     def _insist_later(self, sa: IkeSa, exchange: Exchange) -> None:
         if exchange.insisted < len(INSIST_AFTER):
             self._timers.at(
                 self._context.now + INSIST_AFTER[exchange.insisted],
-                partial(self._insist, sa.cookies, exchange.message_id),
+                partial(self._insist, sa.cookies, exchange.message_id, exchange.replies),
             )
 
-    def _insist(self, cookies: bytes, message_id: int) -> None:
-        """Repeat our message: it may have been lost, or the answer to it."""
+    def _insist(self, cookies: bytes, message_id: int, number: int) -> None:
+        """Repeat our message of this number: it may have been lost, or the answer to it."""
         sa = self._context.ike_sas.get(cookies)
-        exchange = sa.exchanges.get(message_id) if sa else None
-        if sa and exchange and exchange.awaits and exchange.reply:
+        if sa is None:
+            return
+        exchange = sa.exchanges.get(message_id) if message_id else sa.main_mode
+        if exchange and exchange.awaits and exchange.reply and exchange.replies == number:
             exchange.insisted += 1
             self._context.send(sa.path, exchange.reply, fragments=sa.takes_fragments)
             self._insist_later(sa, exchange)

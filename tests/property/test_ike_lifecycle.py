@@ -203,7 +203,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.host.answer_all()
-        for _ in range(2):  # a timer that is this late may set one more
+        for _ in range(10):  # a timer that is this late may set more
             self.host.advance(self.host.now + LONG_AFTER)
         check_forgotten(self.host)
 

@@ -83,11 +83,14 @@ class Exchanged:
         )
 
 
+Credential = PresharedKey | CertificateCredential
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A peer that has proved who it is, and the keys under which it did."""
 
-    credential: PresharedKey | CertificateCredential
+    credential: Credential
     keys: keymat.Phase1Keys
     identity: Identification
     initial_contact: bool
@@ -118,8 +121,16 @@ class Authentication(Protocol):
     def unverified(self) -> ExchangeError:
         """What to tell when no message made sense."""
 
+    def skeyid(self, sa: IkeSa, exchanged: Exchanged, credential: Credential) -> bytes:
+        """SKEYID, by a credential of ours."""
+
     def prove(
-        self, sa: IkeSa, exchanged: Exchanged, proof: Proof, address: str
+        self,
+        sa: IkeSa,
+        exchanged: Exchanged,
+        credential: Credential,
+        skeyid: bytes,
+        address: str,
     ) -> Generator[Question, Any, Sequence[Payload]]:
         """The payloads that prove who we are, to a peer that knows us by `address`.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ikev1.core import proposals
-from ikev1.core.authentication.exchanged import Authentication
+from ikev1.core.authentication.exchanged import Authentication, Credential
 from ikev1.core.authentication.preshared import PresharedKeys
 from ikev1.core.authentication.signature import Signatures
 from ikev1.core.context import Context
+from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import Path
 from ikev1.core.errors import ExchangeError
 from ikev1.core.ike_sa import IkeSa
@@ -31,6 +32,36 @@ def choose(sa: IkeSa, context: Context, offer: SaPayload, path: Path) -> Authent
         return PresharedKeys(keys)
     fitting = [one for one in certificates if one.method == sa.choice.method]
     return Signatures(context, fitting)
+
+
+def again(
+    context: Context, credential: Credential, path: Path
+) -> tuple[Authentication, Credential]:
+    """The method of a Phase 1 that we renew, and the credential of ours for it.
+
+    By the configuration of today. Raises ExchangeError where it has none for this client any more.
+    """
+    credentials = context.settings.credentials
+    if isinstance(credential, PresharedKey):
+        keys = credentials.keys(path.local, path.remote)
+        same_keys = [key for key in keys if key.secret == credential.secret]
+        if same_keys:
+            return PresharedKeys(same_keys), same_keys[0]
+    else:
+        certificates = credentials.certificates(path.local, path.remote)
+        same = [
+            one
+            for one in certificates
+            if (one.connection, one.method) == (credential.connection, credential.method)
+        ]
+        if same:
+            return Signatures(context, same), same[0]
+    setting = "psk" if isinstance(credential, PresharedKey) else "certificate"
+    raise ExchangeError(
+        f"what the client has proved itself with was taken out of the configuration: {setting}",
+        NotifyType.AUTHENTICATION_FAILED,
+        setting=setting,
+    )
 
 
 SERVED = SIGNATURE_METHODS | {AuthMethod.PRE_SHARED_KEY}

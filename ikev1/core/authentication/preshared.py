@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Generator, Sequence
 
 from ikev1.core import identity, informational
-from ikev1.core.authentication.exchanged import Exchanged, Proof
+from ikev1.core.authentication.exchanged import Credential, Exchanged, Proof
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Message, Question
@@ -48,7 +48,8 @@ class PresharedKeys:
         yield from ()
         of_another: Proof | None = None
         for candidate in self._candidates:
-            proof = _verify(sa, exchanged, candidate, message, iv)
+            skeyid = self.skeyid(sa, exchanged, candidate)
+            proof = _verify(sa, exchanged, candidate, skeyid, message, iv)
             if proof is None:
                 continue
             if candidate.identity is None or identity.matches(proof.identity, candidate.identity):
@@ -76,20 +77,34 @@ class PresharedKeys:
             setting="psk",
         )
 
+    def skeyid(self, sa: IkeSa, exchanged: Exchanged, credential: Credential) -> bytes:
+        """SKEYID, which the key is part of."""
+        assert isinstance(credential, PresharedKey)
+        return keymat.skeyid_psk(sa.hash, credential.secret, exchanged.ni_b, exchanged.nr_b)
+
     def prove(
-        self, sa: IkeSa, exchanged: Exchanged, proof: Proof, address: str
+        self,
+        sa: IkeSa,
+        exchanged: Exchanged,
+        credential: Credential,
+        skeyid: bytes,
+        address: str,
     ) -> Generator[Question, None, Sequence[Payload]]:
         """The address that the client dialled, which is what racoon insists on, and HASH."""
         yield from ()
         ours = identity.of_address(address)
-        return ours, Hash(exchanged.own_hash(sa, proof.keys.skeyid, build_body(ours)))
+        return ours, Hash(exchanged.own_hash(sa, skeyid, build_body(ours)))
 
 
 def _verify(
-    sa: IkeSa, exchanged: Exchanged, candidate: PresharedKey, message: Message, iv: bytes
+    sa: IkeSa,
+    exchanged: Exchanged,
+    candidate: PresharedKey,
+    skeyid: bytes,
+    message: Message,
+    iv: bytes,
 ) -> Proof | None:
     assert sa.choice is not None
-    skeyid = keymat.skeyid_psk(sa.hash, candidate.secret, exchanged.ni_b, exchanged.nr_b)
     keys = exchanged.keys(sa, skeyid)
     try:
         payloads, next_iv = open_with(sa.choice.encryption, keys, message.header, message.body, iv)

@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from ikev1.core import identity, informational
-from ikev1.core.authentication.exchanged import Exchanged, Proof
+from ikev1.core.authentication.exchanged import Credential, Exchanged, Proof
 from ikev1.core.context import Context
 from ikev1.core.credentials import CertificateCredential
 from ikev1.core.effects import (
@@ -79,7 +79,7 @@ class Signatures:
         """Decrypt, and have identity, certificates and signature checked."""
         assert sa.choice is not None
         context = self._context
-        skeyid = keymat.skeyid_signature(sa.hash, exchanged.ni_b, exchanged.nr_b, exchanged.g_xy)
+        skeyid = self.skeyid(sa, exchanged)
         keys = exchanged.keys(sa, skeyid)
         try:
             payloads, next_iv = open_with(
@@ -108,14 +108,24 @@ class Signatures:
         """Message 5 made no sense."""
         return ExchangeError("message 5 does not decrypt", NotifyType.PAYLOAD_MALFORMED)
 
+    def skeyid(
+        self, sa: IkeSa, exchanged: Exchanged, credential: Credential | None = None
+    ) -> bytes:
+        """SKEYID, which no credential is part of."""
+        return keymat.skeyid_signature(sa.hash, exchanged.ni_b, exchanged.nr_b, exchanged.g_xy)
+
     def prove(
-        self, sa: IkeSa, exchanged: Exchanged, proof: Proof, address: str
+        self,
+        sa: IkeSa,
+        exchanged: Exchanged,
+        credential: Credential,
+        skeyid: bytes,
+        address: str,
     ) -> Generator[Question, Any, Sequence[Payload]]:
         """Our identity, certificates and signature."""
-        credential = proof.credential
         assert isinstance(credential, CertificateCredential)
         ours = own_identity(sa, credential)
-        digest = exchanged.own_hash(sa, proof.keys.skeyid, build_body(ours))
+        digest = exchanged.own_hash(sa, skeyid, build_body(ours))
         signed: Signed | SignFailed = yield Sign(
             self._context.ticket(), credential.key, sa.proof_hash, digest
         )

@@ -11,6 +11,7 @@ from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import NatOa
 from interop.clients.ike import STRONGSWAN
+from interop.initiator.checks import Cause
 from interop.initiator.effects import Phase1Up
 from interop.initiator.profiles import (
     APPLE_NAT_T,
@@ -60,7 +61,10 @@ def dial(host: IkeHost, position: str, vendor_ids: tuple[bytes, ...] = FAST.vend
 
 def check_up(client: Dialin) -> None:
     assert client.failures == []
-    assert client.initiator.findings == ()
+    # A hidden gateway names its real address in NAT-OA, which the client does not know.
+    hidden = client.dialled != client.gateway
+    causes = {cause for cause, _ in client.initiator.findings}
+    assert causes <= ({Cause.QM2_NAT_OA} if hidden else set())
     child = client.child()
     assert agree(client.sas[-1], child)
     assert client.host.outbound == {child.inbound_spi: child}

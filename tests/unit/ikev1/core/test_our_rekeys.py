@@ -6,13 +6,8 @@ import pytest
 
 from ikev1.core.effects import ChildDown, ChildSa, ChildUp, InstallOutbound, Refused
 from ikev1.core.exchange import ConnectionSettings
-from ikev1.core.rekeying import (
-    ANSWER_WITHIN,
-    MAX_ATTEMPTS,
-    RETIRE_AFTER,
-    SWITCH_AFTER,
-    TRY_AGAIN_AFTER,
-)
+from ikev1.core.rekey_time import MAX_ATTEMPTS, TRY_AGAIN_AFTER
+from ikev1.core.rekeying import ANSWER_WITHIN, RETIRE_AFTER, SWITCH_AFTER
 from ikev1.wire.enums import (
     EncryptionAlgorithm,
     ExchangeType,
