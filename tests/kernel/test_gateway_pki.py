@@ -1,4 +1,4 @@
-"""From nothing to a client with a certificate: all by `ikectl pki`."""
+"""From nothing to a client with a certificate by `ikectl pki` alone, and its end by `revoke`."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from cli.ikectl.__main__ import OK, main
 from interop.certificates import Identity
+from interop.netns import CommandError
 from interop.scenarios.play import check_gone, dial_in
 from interop.stage import Stage
 from interop.topology import client_nat
@@ -25,7 +26,7 @@ def unpacked(container: Path, passphrase: Path) -> Identity:
     return Identity(found.cert.certificate, found.key, issuers)
 
 
-def test_a_client_of_ikectl_pki_dials_in(
+def test_a_client_of_ikectl_pki_dials_in_until_it_is_revoked(
     artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = artefacts / "pki"
@@ -50,4 +51,12 @@ def test_a_client_of_ikectl_pki_dials_in(
         (status,) = stage.ikev1d.clients()
         assert "CN=alice" in status["identity"]
         client.hang_up()
+        check_gone(stage)
+
+        pki("revoke", "alice")
+        stage.ikev1d.reload()
+        stage.ikev1d.wait_for_log("reload")
+        with pytest.raises(CommandError):
+            client.ipsec.initiate(limit=6)
+        stage.ikev1d.wait_for_log("revoked")
         check_gone(stage)

@@ -75,12 +75,23 @@ def _gateway(ca: Authority, options: argparse.Namespace) -> None:
     key_type = options.key or _key_type(ca)
     issued = ca.issue_gateway(names, key_type, options.days)
     _show_issued(issued)
-    key, certificate = issued.paths
     print("in the gateway's configuration:")
-    print("[[certificate]]")
-    print(f'certificate = "{certificate}"')
-    print(f'key = "{key}"')
-    print(f'ca = ["{ca.directory / "ca.crt"}"]')
+    for line in _section(ca, issued):
+        print(line)
+
+
+def _section(ca: Authority, issued: Issued) -> Iterator[str]:
+    """The gateway's configuration for its certificate, and for clients of this CA."""
+    key, certificate = issued.paths
+    yield "[[certificate]]"
+    yield f'certificate = "{certificate}"'
+    yield f'key = "{key}"'
+    yield f'ca = ["{ca.directory / "ca.crt"}"]'
+    yield f'crl = ["{ca.directory / "crl.pem"}"]'
+    names = [gateway_name(name) for name in issued.entry.names]
+    if not any(isinstance(name, str) for name in names):
+        # Otherwise a DNS name is what it shows, which clients that dial an address do not expect.
+        yield f'local_id = "{names[0]}"'
 
 
 def _client(ca: Authority, options: argparse.Namespace) -> None:

@@ -225,8 +225,11 @@ def test_a_gateway_certificate_verifies_under_the_rules_of_the_web(
         builder.build_server_verifier(x509.DNSName("evil.example.com")).verify(subject, [])
 
 
-def test_the_section_for_the_gateway_is_taken_by_it(made: Pki, tmp_path: Path) -> None:
-    _, out, _ = made("gateway", NAME, ADDRESS)
+@pytest.mark.parametrize("names", [[NAME, ADDRESS], [ADDRESS, NAME], [ADDRESS]])
+def test_the_section_for_the_gateway_is_taken_by_it(
+    made: Pki, tmp_path: Path, names: list[str]
+) -> None:
+    _, out, _ = made("gateway", *names)
     section = out[out.index("[[certificate]]") :]
     file = tmp_path / "ikev1d.toml"
     file.write_text(f"""
@@ -239,7 +242,10 @@ name = "alice"
 secret = "wonderland"
 """)
     file.chmod(0o600)
-    assert load(file).warnings == ()
+    config = load(file)
+    assert config.warnings == ()
+    shown = config.certificates[0].identity
+    assert (shown is not None) == (NAME not in names)
 
 
 def test_more_days_than_apple_takes_are_refused(made: Pki, directory: Path) -> None:
