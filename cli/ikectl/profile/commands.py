@@ -66,8 +66,8 @@ def _check(options: argparse.Namespace) -> None:
             "key and passphrase together are not given away unencrypted: leave out "
             "--p12-passphrase-file, and the device asks for it"
         )
-    if options.url and options.output == "-":
-        raise CommandError("--url needs a file")
+    if options.url and (options.serve or options.output == "-"):
+        raise CommandError("--url needs a file, and --serve and --output - write none")
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -383,6 +383,7 @@ def test_nothing_is_overwritten(kind: str, tmp_path: Path, psk: Path) -> None:
         (["text", "--user", "a\x1b[2J"], "printable"),
         (["text", "--server", "a b"], "neither a DNS name nor an address"),
         (["text", "--url", "https://a.example", "--output", "-"], "needs a file"),
+        (["text", "--url", "https://a.example", "--serve", "127.0.0.1"], "needs a file"),
     ],
 )
 def test_what_is_refused(
