@@ -8,9 +8,16 @@ from __future__ import annotations
 from ikev1.core.effects import ChildSa
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.proposals import DOI_IPSEC
-from ikev1.wire.enums import ExchangeType, NotifyType, ProtocolId
+from ikev1.wire.enums import (
+    ExchangeType,
+    IpsecAttribute,
+    LifeType,
+    NotifyType,
+    ProtocolId,
+)
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import Delete, Notification, Payload
+from ikev1.wire.sa import ATTRIBUTES, Attribute
 
 
 def make(sa: IkeSa, message_id: int, values: tuple[Payload, ...]) -> bytes:
@@ -49,6 +56,21 @@ def unknown_spi(spi: int) -> Notification:
         notify_type=NotifyType.INVALID_SPI,
         spi=spi.to_bytes(4, "big"),
         data=b"",
+    )
+
+
+def responder_lifetime(inbound_spi: bytes, seconds: int) -> Notification:
+    """RESPONDER-LIFETIME for a child SA that we end before the client would (RFC 2407 4.6.3.1)."""
+    lifetime = (
+        Attribute(IpsecAttribute.LIFE_TYPE, LifeType.SECONDS),
+        Attribute(IpsecAttribute.LIFE_DURATION, seconds.to_bytes(4, "big")),
+    )
+    return Notification(
+        doi=DOI_IPSEC,
+        protocol_id=ProtocolId.ESP,
+        notify_type=NotifyType.RESPONDER_LIFETIME,
+        spi=inbound_spi,
+        data=ATTRIBUTES.encode(lifetime),
     )
 
 

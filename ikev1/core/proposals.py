@@ -152,6 +152,9 @@ class EspChoice:
     """PFS group, where the initiator asks for one."""
     encapsulated: bool
     lifetime: int
+    """Seconds, as the gateway enforces."""
+    asked_lifetime: int
+    """Seconds, as the initiator asks for."""
     kilobytes: int | None
 
 
@@ -360,6 +363,7 @@ def _match_esp(
         return _Mismatch(label, tuple(faults))
     assert encryption is not None
     lifetimes = _lifetimes(transform, IpsecAttribute.LIFE_TYPE, IpsecAttribute.LIFE_DURATION)
+    seconds = lifetimes.get(LifeType.SECONDS)
     return EspChoice(
         proposal=proposal,
         transform=transform,
@@ -371,7 +375,8 @@ def _match_esp(
         ),
         group=group or None,
         encapsulated=mode in UDP_ENCAPSULATION,
-        lifetime=_enforced(lifetimes.get(LifeType.SECONDS), policy.max_lifetime),
+        lifetime=_enforced(seconds, policy.max_lifetime),
+        asked_lifetime=seconds or DEFAULT_LIFETIME,
         kilobytes=_enforced_kilobytes(lifetimes.get(LifeType.KILOBYTES)),
     )
 

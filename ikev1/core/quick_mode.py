@@ -8,7 +8,9 @@
 
 The inbound SA is in the kernel before the reply lets the client send; the outbound SA follows when
 HASH(3) shows that the client has the keys. NAT-OA (RFC 3947 section 5.2) goes after the identities.
-The reply has no vendor ID and no notification: Apple's racoon ignores one that has.
+The reply has no vendor ID: Apple's racoon ignores one that has. RESPONDER-LIFETIME goes last, and
+only where we end the SA before the client would: that is the one place where clients take it, as
+Apple's ignores a message 2 of Main Mode with any notification.
 """
 
 from __future__ import annotations
@@ -31,12 +33,13 @@ from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Await, Message, Script
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.main_mode import NONCE_SIZE, nonce_of, required
+from ikev1.core.proposals import EspChoice
 from ikev1.crypto import keymat
 from ikev1.crypto.dh import DhError, DhResult
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType, IdType, NotifyType
 from ikev1.wire.message import Payloads
-from ikev1.wire.payloads import Hash, Identification, KeyExchange, NatOa, Nonce
+from ikev1.wire.payloads import Hash, Identification, KeyExchange, NatOa, Nonce, Notification
 from ikev1.wire.sa import SaPayload
 
 UDP = 17
@@ -99,6 +102,7 @@ def respond(
             *((KeyExchange(public),) if public else ()),
             *identities,
             *_original_addresses(sa, opened),
+            *_shorter_lifetime(choice, spi),
         ]
         reply, iv = sa.seal_hashed(ExchangeType.QUICK_MODE, message_id, values, iv, ni_b)
         message = yield Await(reply, insist=True)
@@ -188,6 +192,13 @@ def _original_addresses(sa: IkeSa, opened: Payloads) -> tuple[NatOa, ...]:
     return natt.make_nat_oa(
         tuple(item for item in opened.all(NatOa) if item.type == number), sa.path
     )
+
+
+def _shorter_lifetime(choice: EspChoice, spi: bytes) -> tuple[Notification, ...]:
+    """RESPONDER-LIFETIME, where the gateway does not keep the SA as long as it was asked to."""
+    if choice.lifetime >= choice.asked_lifetime:
+        return ()
+    return (informational.responder_lifetime(spi, choice.lifetime),)
 
 
 def _hash3_verifies(sa: IkeSa, message: Message, iv: bytes, ni_b: bytes, nr_b: bytes) -> bool:

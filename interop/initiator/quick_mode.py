@@ -18,12 +18,20 @@ from ikev1.wire.enums import (
 )
 from ikev1.wire.header import Header
 from ikev1.wire.message import Payloads
-from ikev1.wire.payloads import Hash, Identification, KeyExchange, NatOa, Nonce, Payload
+from ikev1.wire.payloads import (
+    Hash,
+    Identification,
+    KeyExchange,
+    NatOa,
+    Nonce,
+    Notification,
+    Payload,
+)
 from ikev1.wire.sa import Proposal, SaPayload, Transform
 from interop.initiator import checks, derivation, offers
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
-from interop.initiator.effects import Effect, EspSas
+from interop.initiator.effects import Effect, EspSas, Notified
 from interop.initiator.main_mode import UDP, address_type
 from interop.initiator.profiles import IdciAddress, L2tpPort
 from interop.initiator.session import BrokenRuleError, Session
@@ -101,7 +109,10 @@ class QuickMode:
         )
         self._second = datagram
         self._third = [session.send(third)]
-        return [*self._third, sas]
+        notified = [
+            Notified(str(item.notify_type), item.data) for item in payloads.all(Notification)
+        ]
+        return [*self._third, sas, *notified]
 
     def _sas(self, payloads: Payloads, nr: bytes) -> EspSas:
         sa = payloads.first(SaPayload)

@@ -16,10 +16,10 @@ from ikev1.core.effects import (
 from ikev1.core.phase2 import MAX_EXCHANGES
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
 from interop.clients.ike import IPHONE, WINDOWS_10
-from interop.initiator.effects import Closed, EspDeleted
+from interop.initiator.effects import Closed, EspDeleted, Notified
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import PRIVATE, Dialin, agree
-from tests.support.ike_host import IkeHost
+from tests.support.ike_host import EVERY_ESP, IkeHost, settings
 
 OFFER = Phase1Offer(EncryptionAlgorithm.AES_CBC, 256, HashAlgorithm.SHA1, Group.ECP_256)
 BEGINS = only(IPHONE, OFFER)
@@ -156,6 +156,54 @@ def test_more_quick_modes_at_once_than_anybody_needs() -> None:
     assert len(host.inbound) == MAX_EXCHANGES
     host.advance(31.0)
     assert host.inbound == {}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_quick_modes_at_once(order: tuple[int, int]) -> None:
+    """Both children live, in whatever order they are completed; the later one carries."""
+    host = IkeHost()
+    client = Dialin(host, BEGINS).connect()
+    questions = [client.note(client.initiator.quick_mode(0.0))[0] for _ in range(2)]
+    answers = [client.give(question)[0] for question in questions]
+    thirds = [client.take(answer, floated=False)[0] for answer in answers]
+    for number in order:
+        client.give(thirds[number])
+    _, earlier, later = (client.child(sas) for sas in client.sas)
+    assert len(host.inbound) == 3
+    assert host.outbound == {later.inbound_spi: later}
+    # Whichever of them the client then deletes, the other one is there.
+    client.run(client.initiator.delete_esp(client.sas[2].inbound_spi))
+    assert host.outbound == {earlier.inbound_spi: earlier}
+
+
+def test_a_client_that_never_rekeys() -> None:
+    """All ends a minute after the client's own time, and the client is told."""
+    host = IkeHost()
+    client = Dialin(host, replace(BEGINS, phase1_lifetime=86_400)).connect()
+    child = client.child()
+    host.advance(3659.0)
+    assert host.inbound == host.outbound == {child.inbound_spi: child}
+    client.deliver(host.advance(3660.0))
+    assert host.inbound == host.outbound == {}
+    assert client.told_of(EspDeleted) == [EspDeleted(client.sas[0].outbound_spi)]
+    assert host.told_of(ClientDown) == []
+    # It may begin again under the same Phase 1, and under the same mark.
+    client.quick_mode()
+    assert client.child().mark == child.mark
+    client.deliver(host.advance(90_000.0))
+    assert client.told_of(Closed) == [Closed(by_server=True)]
+    assert len(host.told_of(ClientDown)) == 1
+
+
+def test_a_child_that_outlives_its_phase_1_ends_without_a_word() -> None:
+    host = IkeHost()
+    client = Dialin(host, replace(BEGINS, esp_lifetime=28_800)).connect()
+    client.deliver(host.advance(3661.0))
+    assert host.told_of(ClientDown) == []
+    assert len(host.inbound) == 1
+    assert host.advance(28_861.0) == []
+    assert host.inbound == host.outbound == {}
+    assert len(host.told_of(ClientDown)) == 1
 
 
 # --- Phase 1 -------------------------------------------------------------------------------------
@@ -325,3 +373,25 @@ def test_windows_whose_phase_1_has_ended_keeps_its_session(late: float) -> None:
     assert again.child().mark == mark
     assert host.told_of(ClientDown) == []
     check_carrying(host, again)
+
+
+# --- lifetimes -----------------------------------------------------------------------------------
+
+
+def test_a_client_that_asks_for_more_than_we_allow_is_told() -> None:
+    """RESPONDER-LIFETIME, in message 2 of Quick Mode and nowhere else."""
+    host = IkeHost(settings(esp=replace(EVERY_ESP, max_lifetime=600)))
+    client = Dialin(host, BEGINS).connect()
+    assert client.child().lifetime == 600
+    (told,) = client.told_of(Notified)
+    # Life type 1, seconds; a duration of four octets.
+    assert told == Notified("RESPONDER_LIFETIME", bytes.fromhex("80010001 00020004 00000258"))
+    host.advance(600 + 59)
+    assert client.child() in host.inbound.values()
+    host.advance(600 + 61)
+    assert host.inbound == {}
+
+
+def test_a_client_that_asks_for_less_is_told_nothing() -> None:
+    client = Dialin(IkeHost(), BEGINS).connect()
+    assert client.told_of(Notified) == []
