@@ -15,6 +15,7 @@ from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof
 from ikev1.wire.payloads import Identification
 from ikev1.wire.sa import Transform
+from ikev1.x509.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Client:
     """Who it has proved to be, where that tells it from every other client."""
     psk: PresharedKey | None = None
     """The key of its newest Phase 1."""
+    chain: tuple[Certificate, ...] = ()
+    """Or its certificate there, and those that lead to a trusted authority."""
     mark: int = 0
     """Given by `Clients.add`."""
     phase1: list[bytes] = field(default_factory=list)

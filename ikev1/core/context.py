@@ -182,7 +182,7 @@ class Context:
         assert sa.credential is not None
         sa.established = True
         sa.client = client.id
-        client.psk = sa.psk
+        client.psk, client.chain = sa.psk, sa.chain
         if self.settings.of(client.connection).rekey:
             client.terms = Phase1Terms(
                 transform=sa.choice.transform,

@@ -179,6 +179,19 @@ class Credentials:
         """The certificates that may be for the client, closest first, as many at most."""
         return _fitting(self._certificates, local, remote)
 
+    def trust_in(self, connection: str, chain: Sequence[Certificate]) -> Trust | None:
+        """What still lets in a client that was let in by this chain; None if nothing does."""
+        return next(
+            (
+                one.trust
+                for one in self._certificates
+                if one.connection == connection
+                and chain[-1] in one.trust.anchors
+                and (one.trust.client is None or one.trust.client.matches(chain[0]))
+            ),
+            None,
+        )
+
 
 def _sorted(credentials: Iterable[C]) -> tuple[C, ...]:
     return tuple(sorted(credentials, key=_closeness, reverse=True))

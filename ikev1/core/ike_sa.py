@@ -20,6 +20,7 @@ from ikev1.wire.enums import ExchangeType, Flag, NotifyType
 from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
 from ikev1.wire.message import Payloads, build_message, build_payloads, parse_payloads
 from ikev1.wire.payloads import Hash, Identification, Payload
+from ikev1.x509.certificate import Certificate
 
 REMEMBERED_MESSAGE_IDS = 16_384
 """Message IDs kept against replay: a DPD probe each 10 s for two days."""
@@ -55,6 +56,8 @@ class IkeSa:
     connection: str = ""
     credential: PresharedKey | CertificateCredential | None = None
     """Our side of what the client has proved itself with."""
+    chain: tuple[Certificate, ...] = ()
+    """The client's certificate, and those that lead from it to a trusted authority."""
     we_began: bool = False
     """Whether we are its initiator."""
     exchanges: dict[int, Exchange] = field(default_factory=dict)

@@ -111,7 +111,7 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     if proof is None:
         raise authentication.unverified()
     sa.keys, sa.identity = proof.keys, proof.identity
-    sa.credential = proof.credential
+    sa.credential, sa.chain = proof.credential, proof.chain
     sa.connection = proof.credential.connection
 
     # <-- HDR*, IDir, HASH_R or <-- HDR*, IDir, [ CERT, ] SIG_R

@@ -99,7 +99,8 @@ def renew(sa: IkeSa, context: Context, client: str, terms: Phase1Terms) -> Scrip
         raise authentication.unverified()
     _check_same(proof.identity, terms)
     sa.identity, sa.last_block = proof.identity, proof.next_iv
-    sa.credential, sa.connection = proof.credential, proof.credential.connection
+    sa.credential, sa.chain = proof.credential, proof.chain
+    sa.connection = proof.credential.connection
     context.renewed(sa, client)
     return None
 

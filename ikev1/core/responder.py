@@ -21,6 +21,7 @@ from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.phase1 import Phase1
 from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.phase2 import Phase2
+from ikev1.core.rechecks import Rechecks
 from ikev1.core.rekeying import Rekeying
 from ikev1.core.script_runner import ScriptRunner
 from ikev1.core.timers import Timers
@@ -43,6 +44,7 @@ class Responder:
         self._fragments = Fragments(self._timers.at, self._context.drop)
         self._hints = Hints(self._context)
         self._renewal = Phase1Renewal(self._context, self._timers, self._runner, self._liveness)
+        self._rechecks = Rechecks(self._context)
         self._phase1 = Phase1(
             self._context,
             self._timers,
@@ -93,6 +95,7 @@ class Responder:
             self._rekeying.counted(ticket, result)
         else:
             self._runner.complete(ticket, result)
+            self._rechecks.complete(ticket, result)
             self._context.carries(ticket, result)
         return self._context.take_effects()
 
@@ -140,11 +143,13 @@ class Responder:
     def reconfigure(self, settings: Settings, now: float) -> list[Effect]:
         """Serve by other settings from now on.
 
-        What is up stays up, but for the clients whose preshared key was taken out.
+        What is up stays up, but for the clients whose preshared key was taken out, or whose
+        certificate was revoked or is not let in any more.
         """
         self._context.now = now
         self._context.settings = settings
         self._context.end_revoked()
+        self._rechecks.begin()
         return self._context.take_effects()
 
     def close_client(self, client_id: str, cause: str, now: float) -> list[Effect]:

@@ -22,13 +22,12 @@ from cryptography.x509.verification import (
 )
 
 from ikev1.wire.enums import NotifyType
-from ikev1.x509 import names
+from ikev1.x509 import names, sha1_chain
 from ikev1.x509.certificate import Certificate, read
 from ikev1.x509.errors import CertificateError
+from ikev1.x509.sha1_chain import MAX_DEPTH
 from ikev1.x509.trust import Trust, UsagePolicy
 
-MAX_DEPTH = 6
-"""Authorities between a client and the one that is trusted, that one included."""
 MAX_INTERMEDIATES = 8
 """Authorities' certificates of a message that are looked at."""
 
@@ -68,9 +67,13 @@ def validate(
     try:
         verified = verifier.verify(leaf.parsed, [one.parsed for one in intermediates])
     except VerificationError as error:
-        raise _explain(leaf, intermediates, trust, now, str(error)) from None
-    known = {one.parsed: one for one in (leaf, *intermediates, *trust.anchors)}
-    chain = tuple(known[parsed] for parsed in verified.chain)
+        old = sha1_chain.find(leaf, intermediates, trust.anchors, now) if trust.sha1 else None
+        if old is None:
+            raise _explain(leaf, intermediates, trust, now, str(error)) from None
+        chain = old
+    else:
+        known = {one.parsed: one for one in (leaf, *intermediates, *trust.anchors)}
+        chain = tuple(known[parsed] for parsed in verified.chain)
     _check_authority(chain, trust)
     check_usage(leaf, trust.usage)
     return chain
@@ -203,7 +206,8 @@ def _not_signed(here: Certificate) -> CertificateError:
         name = "an unknown algorithm" if algorithm is None else algorithm.name.upper()
         return CertificateError(
             f"the certificate of {here.title} is signed with {name}",
-            remedy="make a new one with SHA-256",
+            remedy="make a new one with SHA-256"
+            + (", or set sha1 = true" if name == "SHA1" else ""),
         )
     return CertificateError(
         f'the certificate of {here.title} says that "{names.show(here.issuer)}" has issued it, but '

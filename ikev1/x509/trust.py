@@ -27,6 +27,8 @@ class Trust:
     client: IdentityPattern | None = None
     """Whom the certificate must be of, None for anybody."""
     usage: UsagePolicy = "allow"
+    sha1: bool = False
+    """Whether certificates may be signed with SHA-1."""
     own: Certificate | None = None
     """The gateway's: no client may have it, or a name in it."""
     revocation: RevocationPolicy = "lenient"

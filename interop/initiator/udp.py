@@ -16,6 +16,7 @@ from interop.initiator.engine import Initiator
 from interop.initiator.profiles import Profile
 from interop.initiator.report import Outcome, Report, summarize
 from interop.initiator.session import Address, ClientPath
+from interop.initiator.signatures import Signer
 
 MAX_DATAGRAM = 65535
 
@@ -40,6 +41,8 @@ class Plan:
     source_port: int = 0
     inner: IPv4Network | None = None
     quick_modes: int = 1
+    signer: Signer | None = None
+    """In place of the preshared key."""
     keep: bool = False
     """Leave the SAs to the server instead of deleting them."""
 
@@ -70,6 +73,7 @@ class Client:
             os.urandom,
             tolerated=plan.tolerated,
             make_dh=plan.make_dh,
+            signer=plan.signer,
         )
 
     async def run(self) -> Outcome:

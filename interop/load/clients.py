@@ -16,6 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network, ip_address
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
+
 from ikev1.wire.enums import AuthAlgorithm, EspTransform
 from interop.clients import CLIENTS as KINDS
 from interop.initiator.__main__ import phase1_offer
@@ -23,6 +28,7 @@ from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.profiles import EspOffer, Profile, only
 from interop.initiator.report import Outcome, Report, summarize
+from interop.initiator.signatures import Signer
 from interop.initiator.udp import Client, Plan
 
 CLIENTS = IPv4Network("10.64.0.0/14")
@@ -45,7 +51,8 @@ class Load:
 
     `mix` gives each kind of client its share. With a `suite` all of them offer that alone, and ESP
     to match. `rate` is how many begin in a second, at random moments; with 0 each begins when one
-    of `concurrency` has ended. `crowd` clients are behind the same address.
+    of `concurrency` has ended. `crowd` clients are behind the same address. `certificate` is the
+    key and the chain, in PEM, that all of them have in place of the preshared key.
     """
 
     target: str
@@ -59,6 +66,7 @@ class Load:
     concurrency: int = 1
     crowd: int = 1
     keep: bool = False
+    certificate: str = field(default="", repr=False)
 
     def as_json(self) -> str:
         """Return it as the program reads it."""
@@ -112,6 +120,11 @@ async def run(load: Load) -> Report:
 def _plan(
     load: Load, profile: Profile, make_dh: Callable[[int, Callable[[int], bytes]], DhKey]
 ) -> Plan:
+    signer = None
+    if load.certificate:
+        key = load_pem_private_key(load.certificate.encode(), None)
+        assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
+        signer = Signer.of(key, *load_pem_x509_certificates(load.certificate.encode()))
     return Plan(
         profile=profile,
         psk=load.psk.encode(),
@@ -124,6 +137,7 @@ def _plan(
         inner=INNER,
         quick_modes=load.quick_modes,
         keep=load.keep,
+        signer=signer,
     )
 
 

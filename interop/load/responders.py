@@ -5,17 +5,19 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from interop.certificates import SERVER_AUTH, Authority, Identity, pem
 from interop.errors import LabError
 from interop.gateway import CONFIGURATION, CONTROL, configuration
 from interop.lab import Lab
 from interop.load.clients import CLIENTS, Load
 from interop.netns import Host
 from interop.peers.libreswan import Libreswan
-from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection
+from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection, write_certificate
 from interop.process import Process
 from interop.settings import GatewaySettings
 from interop.topology import Interface, Link, Machine, Topology
@@ -53,11 +55,12 @@ charon {{
     }}
 }}
 swanctl {{
-    load = random openssl
+    load = random openssl pem pkcs1 pkcs8 x509
 }}
 """
 _TUNED = """
-    load = random nonce gmp openssl hmac kdf sha1 sha2 md5 kernel-netlink socket-default vici
+    load = random nonce gmp openssl hmac kdf sha1 sha2 md5 pem pkcs1 pkcs8 x509 pubkey constraints \
+        kernel-netlink socket-default vici
     dh_exponent_ansi_x9_42 = no
     ikesa_table_size = 4096
     ikesa_table_segments = 16
@@ -71,6 +74,36 @@ _AS_INSTALLED = """
     }
 """
 """What Debian's package sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """What a responder and its clients have in place of a preshared key."""
+
+    responder: Identity
+    client: Identity
+
+    @classmethod
+    def of(cls, kind: str) -> "Certificates":
+        """Keys of a kind, "rsa2048" or "p256", and chains of two."""
+        root = Authority(kind=kind)
+        names = ["vpn.example.org"]
+        return cls(
+            root.issue("gateway", kind=kind, number=1, names=names, usages=[SERVER_AUTH]),
+            root.issue("client", kind=kind, number=2),
+        )
+
+
+_CERTIFICATE = """
+certificate = "gateway.pem"
+key = "gateway.key"
+ca = ["ca.pem"]
+revocation = "off"
+
+[[connection]]
+name = "l2tp"
+same_identity = "several"
+"""
 
 
 class Responder(ABC):
@@ -95,10 +128,22 @@ class Responder(ABC):
 class OurDaemon(Responder):
     """ikev1d, started by `command`, which takes its arguments."""
 
-    def __init__(self, host: Host, address: str, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        address: str,
+        command: Sequence[str],
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__("ikev1d", host, address)
         settings = GatewaySettings(address=address)
         extra = {"ike": "half_open_per_address = 2000"}
+        if certificates is not None:
+            own = certificates.responder
+            extra["[certificate]"] = _CERTIFICATE
+            host.write("/run/gateway.pem", own.certificate_pem())
+            host.write("/run/gateway.key", own.key_pem(), 0o600)
+            host.write("/run/ca.pem", pem(own.issuers[-1]))
         host.write(CONFIGURATION, configuration(settings, extra), 0o600)
         self._command = command
         self.start()
@@ -118,8 +163,16 @@ class OurDaemon(Responder):
 class Charon(Responder):
     """strongSwan's charon; `tuned` as fast as it gets by configuration."""
 
-    def __init__(self, host: Host, address: str, *, tuned: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        address: str,
+        *,
+        tuned: bool,
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__("charon, tuned" if tuned else "charon, as installed", host, address)
+        self._certificate = None if certificates is None else certificates.responder
         host.write(_CHARON_CONF, _CHARON.format(settings=_TUNED if tuned else _AS_INSTALLED))
         self.start()
 
@@ -137,8 +190,11 @@ class Charon(Responder):
             ike_proposals=",".join(PHASE_1),
             esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
             remote_ts="dynamic[udp]",
+            certificate=self._certificate,
         )
         host.write(CONNECTIONS, connection.text(), 0o600)
+        if self._certificate is not None:
+            write_certificate(host, self._certificate)
         self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
 
     def _swanctl(self, *arguments: str) -> str:
@@ -191,8 +247,17 @@ IKEV1D = (sys.executable, "-m", "cli.ikev1d")
 class Bench:
     """Responders that wait for clients."""
 
-    def __init__(self, lab: Lab, responders: Mapping[str, Responder]) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        responders: Mapping[str, Responder],
+        certificates: Certificates | None = None,
+    ) -> None:
         self.responders = MappingProxyType(dict(responders))
+        self._certificate = ""
+        if certificates is not None:
+            who = certificates.client
+            self._certificate = who.key_pem() + who.certificate_pem()
         self._clients = lab["clients"]
         self._number = 0
 
@@ -234,6 +299,7 @@ class Bench:
             psk=GatewaySettings().psk,
             first=first,
             count=count,
+            certificate=self._certificate,
             **choices,
         )
 
@@ -256,18 +322,27 @@ def _topology(kinds: Sequence[str]) -> Topology:
 
 @contextmanager
 def bench(
-    directory: Path, *, kinds: Sequence[str] = KINDS, ikev1d: Sequence[str] = IKEV1D
+    directory: Path,
+    *,
+    kinds: Sequence[str] = KINDS,
+    ikev1d: Sequence[str] = IKEV1D,
+    certificates: Certificates | None = None,
 ) -> Iterator[Bench]:
-    """Start responders of these kinds, ours by the command `ikev1d`."""
+    """Start responders of these kinds, ours by the command `ikev1d`.
+
+    With `certificates` clients have those; pluto knows the preshared key alone.
+    """
     with Lab(_topology(kinds), directory) as lab:
         lab["clients"].run("ip", "route", "add", "local", str(CLIENTS), "dev", "lo")
         responders: dict[str, Responder] = {}
         for index, kind in enumerate(kinds):
             address = f"198.51.{index}.1"
             if kind == "ours":
-                responders[kind] = OurDaemon(lab[kind], address, ikev1d)
+                responders[kind] = OurDaemon(lab[kind], address, ikev1d, certificates)
             elif kind == "pluto":
                 responders[kind] = Pluto(lab[kind], address)
             else:
-                responders[kind] = Charon(lab[kind], address, tuned=kind == "tuned")
-        yield Bench(lab, responders)
+                responders[kind] = Charon(
+                    lab[kind], address, tuned=kind == "tuned", certificates=certificates
+                )
+        yield Bench(lab, responders, certificates)

@@ -96,7 +96,8 @@ def _authentication(connection: Connection) -> Iterator[str]:
         yield f"leftcert={NICKNAME}"
         yield "leftrsasigkey=%cert"
         yield "rightrsasigkey=%cert"
-        yield "rightca=%same"
+        yield "rightca=%any"
+        yield "sendca=all"
         yield f"rightid={connection.remote_id or '%fromcert'}"
     if connection.local_id or connection.certificate:
         yield f"leftid={connection.local_id or '%fromcert'}"

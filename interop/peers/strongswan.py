@@ -1,6 +1,7 @@
 """strongSwan's charon with IKEv1, configured over swanctl, as initiator or as responder."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -165,6 +166,15 @@ class Connection:
             yield f"id = {self.remote_id}"
 
 
+def write_certificate(host: Host, identity: Identity) -> None:
+    """Put a certificate where swanctl looks for it; its authorities are those that are trusted."""
+    shutil.rmtree(host.path(f"{SWANCTL}/x509ca"), ignore_errors=True)
+    host.write(f"{SWANCTL}/x509/{OWN_CERTIFICATE}", identity.certificate_pem())
+    host.write(f"{SWANCTL}/private/{OWN_CERTIFICATE}", identity.key_pem(), 0o600)
+    for number, issuer in enumerate(identity.issuers):
+        host.write(f"{SWANCTL}/x509ca/{number}.pem", pem(issuer))
+
+
 class StrongSwan:
     """charon on ``host``. ``retransmit_timeout`` is its first wait for an answer, in seconds.
 
@@ -214,15 +224,8 @@ class StrongSwan:
         self.wait_until_ready()
         self.host.write(CONNECTIONS, connection.text(), 0o600)
         if connection.certificate is not None:
-            self._write_certificate(connection.certificate)
-        self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
-
-    def _write_certificate(self, identity: Identity) -> None:
-        """Where swanctl looks for them; every authority is one that is trusted there."""
-        self.host.write(f"{SWANCTL}/x509/{OWN_CERTIFICATE}", identity.certificate_pem())
-        self.host.write(f"{SWANCTL}/private/{OWN_CERTIFICATE}", identity.key_pem(), 0o600)
-        for number, issuer in enumerate(identity.issuers):
-            self.host.write(f"{SWANCTL}/x509ca/{number}.pem", pem(issuer))
+            write_certificate(self.host, connection.certificate)
+        self._swanctl("--load-all", "--clear", "--noprompt", "--file", CONNECTIONS)
 
     def initiate(self, name: str = "l2tp", limit: int = INITIATE_LIMIT) -> str:
         """Bring up both phases within ``limit`` seconds; charon's account of it.

@@ -18,7 +18,16 @@ from dataclasses import dataclass
 
 from interop.kernel import artefacts
 from interop.load.process_cost import settled_cpu_time
-from interop.load.responders import KINDS, OTHER_KINDS, SUITES, WARM_UP, Bench, Responder, bench
+from interop.load.responders import (
+    KINDS,
+    OTHER_KINDS,
+    SUITES,
+    WARM_UP,
+    Bench,
+    Certificates,
+    Responder,
+    bench,
+)
 from tests.bench.command import ikev1d
 
 
@@ -84,11 +93,15 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=8, help="clients at a time")
     parser.add_argument("--suite", choices=SUITES, action="append")
     parser.add_argument("--kind", choices=(*KINDS, *OTHER_KINDS), action="append")
+    parser.add_argument("--certificates", metavar="KEY", help="rsa2048, p256...: of both sides")
     parser.add_argument("--json", action="store_true", help="the rounds of each by suite")
     options = parser.parse_args()
     begun = os.getloadavg()[0]
     found: dict[str, list[Cost]] = {}
-    with bench(artefacts(), kinds=options.kind or KINDS, ikev1d=ikev1d()) as stage:
+    certificates = Certificates.of(options.certificates) if options.certificates else None
+    with bench(
+        artefacts(), kinds=options.kind or KINDS, ikev1d=ikev1d(), certificates=certificates
+    ) as stage:
         names = [responder.name for responder in stage.responders.values()]
         for suite in options.suite or SUITES:
             found[suite] = costs(

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cli.ikev1d.config.key_files import FileKey
 from ikev1.core.credentials import CertificateCredential, Credentials, PresharedKey
+from ikev1.core.exchange import Settings
 from ikev1.x509.certificate import Certificate, read
 from ikev1.x509.chain import read_anchor
 from ikev1.x509.identity import IdentityPattern
@@ -31,12 +32,14 @@ def trust_in(
     client: str | None = None,
     authority: str | None = None,
     usage: UsagePolicy = "allow",
+    sha1: bool = False,
 ) -> Trust:
     return Trust(
         anchors=tuple(read_anchor(one.der) for one in authorities),
         authority=None if authority is None else NamePattern.parse(authority),
         client=None if client is None else IdentityPattern.parse(client),
         usage=usage,
+        sha1=sha1,
         own=None if own is None else read(own.der),
     )
 
@@ -54,9 +57,14 @@ def credential(
     return CertificateCredential.of(connection, FileKey(own.key), chain, trust)
 
 
-def host_with(*credentials: CertificateCredential, psk: bool = True) -> IkeHost:
+def with_certificates(*credentials: CertificateCredential, psk: bool = True) -> Settings:
+    """Settings with these, and the preshared key for anybody else."""
     keys = [PresharedKey("office", PSK)] if psk else []
-    return IkeHost(settings(credentials=Credentials(keys, credentials)))
+    return settings(credentials=Credentials(keys, credentials))
+
+
+def host_with(*credentials: CertificateCredential, psk: bool = True) -> IkeHost:
+    return IkeHost(with_certificates(*credentials, psk=psk))
 
 
 def signer(identity: Identity, *others: x509.Certificate) -> Signer:

@@ -54,6 +54,7 @@ def _entry(check: Check, key: Key, table: schema.CertificateTable) -> GatewayCer
             authority=_authority(check, key, table, own),
             client=_client(check, (*key, "id"), table.id),
             usage=check.choice((*key, "eku"), table.eku, get_args(UsagePolicy)),
+            sha1=table.sha1,
             own=own,
             revocation=check.choice(
                 (*key, "revocation"), table.revocation, get_args(RevocationPolicy)

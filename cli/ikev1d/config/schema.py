@@ -94,6 +94,7 @@ class CertificateTable(Table, frozen=True):
     remote: str = "%any"
     connection: Text = "l2tp"
     eku: str = "allow"
+    sha1: bool = False
     revocation: str = "lenient"
     crl: tuple[Text, ...] = ()
     fetch: bool = True

@@ -18,6 +18,7 @@ from ikev1.crypto import keymat
 from ikev1.crypto.cipher import block_size
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import Identification, Payload
+from ikev1.x509.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class Proof:
     initial_contact: bool
     next_iv: bytes
     """That of the next message."""
+    chain: tuple[Certificate, ...] = ()
+    """From its certificate to a trusted authority; empty with a preshared key."""
 
 
 class Authentication(Protocol):

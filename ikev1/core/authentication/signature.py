@@ -102,7 +102,7 @@ class Signatures:
         if checked.unknown:
             context.emit(Noted(sa.client, message.path, checked.unknown))
         contact = informational.is_first_contact(payloads)
-        return Proof(credential, keys, claim.identity, contact, next_iv)
+        return Proof(credential, keys, claim.identity, contact, next_iv, proven.chain)
 
     def unverified(self) -> ExchangeError:
         """Message 5 made no sense."""

@@ -11,9 +11,10 @@ from ikev1.wire.header import parse_header
 from ikev1.wire.message import parse_message
 from ikev1.wire.payloads import Certificate, CertificateRequest, Identification
 from ikev1.x509.errors import CertificateError
+from ikev1.x509.trust import Trust
 from interop.certificates import Authority, Identity
 from interop.clients.ike import IPHONE, WINDOWS_10
-from interop.initiator.effects import Phase1Up
+from interop.initiator.effects import Closed, Phase1Up
 from tests.support.ike_certificates import (
     GATEWAY_NAME,
     credential,
@@ -21,6 +22,7 @@ from tests.support.ike_certificates import (
     host_with,
     signer,
     trust_in,
+    with_certificates,
 )
 from tests.support.ike_dialin import NAT, Dialin
 from tests.support.ike_host import IkeHost
@@ -327,3 +329,46 @@ def test_a_message_5_that_does_not_decrypt_does_not_end_the_exchange() -> None:
     assert client.give_bytes(forged) == []
     client.run([fifth])
     assert client.told_of(Phase1Up)
+
+
+# --- after a reload ------------------------------------------------------------------------------
+
+
+def test_a_client_that_was_revoked_is_ended_by_a_reload() -> None:
+    host = gateway()
+    client = dial(host, ALICE)
+    host.reconfigure(host.settings)
+    assert len(host.engine.clients) == 1
+    host.revocation = CertificateError("revoked on Monday")
+    trust = replace(trust_in(ROOT, own=OWN), revocation="strict", fetch=True)
+    client.deliver(host.reconfigure(with_certificates(credential(OWN, trust))))
+    assert [gone.cause for gone in host.gone()] == ["revoked on Monday"]
+    assert client.told_of(Closed)
+    # Of a crowd nobody is asked for over the network, nor ended because nobody answers.
+    asked = [one for one in host.asked if isinstance(one, CheckRevocation)][-1]
+    assert asked.trust.revocation == "lenient"
+    assert not asked.trust.fetch
+
+
+@pytest.mark.parametrize(
+    "now_trusted",
+    [
+        trust_in(Authority("Other CA", number=5)),
+        trust_in(ROOT, client="C=*, O=Acme, CN=bob"),
+    ],
+    ids=["another authority", "another client"],
+)
+def test_a_client_that_nothing_lets_in_any_more_is_ended(now_trusted: Trust) -> None:
+    host = gateway()
+    dial(host, ALICE)
+    host.reconfigure(with_certificates(credential(OWN, now_trusted)))
+    assert [gone.cause for gone in host.gone()] == [
+        "its [[certificate]] was taken out of the configuration"
+    ]
+
+
+def test_another_certificate_of_the_gateway_ends_nobody() -> None:
+    host = gateway()
+    dial(host, ALICE)
+    host.reconfigure(with_certificates(credential(gateway_identity(ROOT), trust_in(ROOT))))
+    assert len(host.engine.clients) == 1

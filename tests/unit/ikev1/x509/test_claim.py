@@ -18,7 +18,7 @@ from ikev1.x509.chain import MAX_INTERMEDIATES, read_anchor
 from ikev1.x509.claim import Claim, prove
 from ikev1.x509.errors import CertificateError
 from ikev1.x509.trust import Trust
-from interop.certificates import DAY, SERVER_AUTH, Authority, Identity
+from interop.certificates import DAY, SERVER_AUTH, Authority, Identity, private_key
 from interop.initiator.signatures import sign
 from tests.support.ike_certificates import common_name, gateway_identity, trust_in
 
@@ -229,22 +229,81 @@ def test_name_constraints_of_an_authority() -> None:
     prove(claim_of(mallory), [trust_in(ROOT)], NOW)
 
 
-def test_a_certificate_signed_with_a_weak_hash() -> None:
-    root = Authority(kind="rsa2048")
-    alice = root.issue("alice", kind="rsa2048")
-    weak = x509.load_der_x509_certificate(signed_with_sha1(alice, root))
-    error = refusal(replace(alice, certificate=weak), trust_in(root))
-    assert "is signed with SHA1" in error.cause
+OLD_ROOT = Authority("Old CA", kind="rsa2048")
+OLD_STAFF = Authority("Old staff", kind="rsa2048", number=1, parent=OLD_ROOT)
+SHA1, SHA256, MD5 = (bytes.fromhex(f"2a864886f70d0101{n}") for n in ("05", "0b", "04"))
+DIGESTS = {SHA1: hashes.SHA1(), MD5: hashes.MD5()}
 
 
-def signed_with_sha1(identity: Identity, authority: Authority) -> bytes:
+def resigned(one: x509.Certificate, issuer: Authority, algorithm: bytes) -> x509.Certificate:
     """The same certificate, signed as no library of today will."""
-    assert isinstance(authority.key, rsa.RSAPrivateKey)
-    sha256_rsa, sha1_rsa = (bytes.fromhex(f"2a864886f70d0101{n}") for n in ("0b", "05"))
-    body = identity.certificate.tbs_certificate_bytes.replace(sha256_rsa, sha1_rsa)
-    signature = authority.key.sign(body, PKCS1v15(), hashes.SHA1())
-    head, tail = identity.der[:4], identity.der[4 + len(body) : -len(signature)]
-    return head + body + tail.replace(sha256_rsa, sha1_rsa) + signature
+    assert isinstance(issuer.key, rsa.RSAPrivateKey)
+    body = one.tbs_certificate_bytes.replace(SHA256, algorithm)
+    signature = issuer.key.sign(body, PKCS1v15(), DIGESTS[algorithm])
+    der = one.public_bytes(Encoding.DER)
+    head, tail = der[:4], der[4 + len(body) : -len(signature)]
+    return x509.load_der_x509_certificate(head + body + tail.replace(SHA256, algorithm) + signature)
+
+
+def old_client(algorithm: bytes = SHA1, **choices: object) -> Identity:
+    """A client whose certificate, and that of the authority over it, have an old signature."""
+    made = OLD_STAFF.issue("alice", kind="rsa2048", **choices)  # type: ignore[arg-type]
+    staff = resigned(OLD_STAFF.certificate, OLD_ROOT, algorithm)
+    weak = resigned(made.certificate, OLD_STAFF, algorithm)
+    return Identity(weak, made.key, (staff, OLD_ROOT.certificate))
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [(SHA1, "SHA1"), (MD5, "MD5")])
+def test_a_certificate_signed_with_a_weak_hash(algorithm: bytes, name: str) -> None:
+    error = refusal(old_client(algorithm), trust_in(OLD_ROOT))
+    assert f"is signed with {name}" in error.cause
+    assert ("sha1 = true" in error.remedy) == (name == "SHA1")
+
+
+def test_sha1_where_it_is_allowed() -> None:
+    proven = prove(claim_of(old_client()), [trust_in(OLD_ROOT, sha1=True)], NOW)
+    assert [one.title for one in proven.chain][1:] == [
+        '"C=DE, O=Acme, CN=Old staff"',
+        '"C=DE, O=Acme, CN=Old CA"',
+    ]
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0")
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        (old_client(MD5), "is signed with MD5"),
+        (old_client(valid=(-9 * DAY, -DAY)), "has expired"),
+        (old_client(extensions=[(UNKNOWN, True)]), ""),
+        (old_client(usages=[SERVER_AUTH]), "is not for clients"),
+        (
+            Identity(
+                resigned(
+                    OLD_STAFF.issue("alice", kind="rsa2048").certificate,
+                    Authority("Old staff", kind="rsa2048", number=7),
+                    SHA1,
+                ),
+                private_key("rsa2048", 1),
+                OLD_STAFF.chain,
+            ),
+            "is signed with SHA1",
+        ),
+    ],
+    ids=["MD5", "expired", "unknown extension", "usage", "another key"],
+)
+def test_sha1_lets_nothing_else_in(who: Identity, words: str) -> None:
+    assert words in refusal(who, trust_in(OLD_ROOT, sha1=True)).cause
+
+
+def test_a_client_is_no_authority_with_sha1_either() -> None:
+    alice = old_client()
+    forger = Authority("alice", kind="rsa2048", number=1, parent=OLD_STAFF, ca=False)
+    mallory = forger.issue("mallory", kind="rsa2048", number=3)
+    weak = resigned(mallory.certificate, forger, SHA1)
+    who = Identity(weak, mallory.key, (alice.certificate, *alice.issuers))
+    assert refusal(who, trust_in(OLD_ROOT, sha1=True)).cause
 
 
 def test_a_key_that_is_too_short() -> None:
