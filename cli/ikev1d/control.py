@@ -27,6 +27,7 @@ from cli.control import (
     build_response,
     parse_request,
 )
+from cli.ikev1d.connections import Connections
 
 MAX_CONNECTIONS = 16
 """Open at once; more are turned away. An operator and a monitoring agent need two."""
@@ -56,7 +57,7 @@ class ControlServer:
         self._answer = answer
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
 
     async def start(self) -> None:
         """Open the socket, taking away the one that a killed daemon left.
@@ -86,10 +87,7 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
-        tasks = tuple(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._connections.end()
         await self._server.wait_closed()
         self._server = None
         self._path.unlink(missing_ok=True)
@@ -101,18 +99,12 @@ class ControlServer:
             self._lock = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        # So that `drain` waits for the last byte, and not for most of them.
-        writer.transport.set_write_buffer_limits(high=0)
-        try:
+        with self._connections.served(writer):
+            # So that `drain` waits for the last byte, and not for most of them.
+            writer.transport.set_write_buffer_limits(high=0)
             response = await self._respond(reader, writer.get_extra_info("socket"))
             if response is not None:
                 await _send(writer, response)
-        finally:
-            self._connections.discard(task)
-            writer.transport.abort()
 
     async def _respond(
         self, reader: asyncio.StreamReader, connection: socket.socket

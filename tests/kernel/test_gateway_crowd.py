@@ -141,6 +141,9 @@ def test_clients_with_the_same_flow_work_side_by_side(crowd: Crowd) -> None:
     callers = [alice, bob, carol]
     assert crowd.proxies() == {caller.link.address for caller in callers}
     assert crowd.data_paths() == {"alice": "user", "bob": "user", "carol": "kernel"}
+    found = crowd.stage.ikev1d.verify()["daemon.data_path"]["what"]
+    assert found.count("another client at the same address may use the same UDP port") == 2
+    assert crowd.stage.ikev1d.ikectl("status").count(" up/user ") == 2
     assert len({caller.link.address for caller in callers}) == 3
     for caller in callers:
         assert crowd.status()[caller.user]["inner_address"] == caller.link.address

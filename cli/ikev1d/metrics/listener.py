@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from cli.ikev1d.connections import Connections
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.metrics.exposition import CONTENT_TYPE
 from xfrm.errors import KernelError
@@ -32,7 +33,7 @@ class MetricsListener:
     def __init__(self, text: Callable[[], Awaitable[str]]) -> None:
         self._text = text
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
         self._log = ClientLog("ikev1d.metrics")
 
     async def start(self, address: str, port: int) -> None:
@@ -53,30 +54,21 @@ class MetricsListener:
         if self._server is None:
             return
         self._server.close()
-        tasks = tuple(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._connections.end()
         await self._server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            if len(self._connections) <= MAX_CONNECTIONS:
-                with suppress(OSError):  # TimeoutError is one
-                    async with asyncio.timeout(TIMEOUT):
-                        answer = await self._answer(reader)
-                    writer.write(answer)
-                    async with asyncio.timeout(TIMEOUT):
-                        await writer.drain()
-                        writer.write_eof()
-                        # Until the other side has closed: what it has not read would be lost.
-                        await reader.read(1)
-        finally:
-            self._connections.discard(task)
-            writer.transport.abort()
+        with self._connections.served(writer), suppress(OSError):  # TimeoutError is one
+            if len(self._connections) > MAX_CONNECTIONS:
+                return
+            async with asyncio.timeout(TIMEOUT):
+                answer = await self._answer(reader)
+            writer.write(answer)
+            async with asyncio.timeout(TIMEOUT):
+                await writer.drain()
+                writer.write_eof()
+                # Until the other side has closed: what it has not read would be lost.
+                await reader.read(1)
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:

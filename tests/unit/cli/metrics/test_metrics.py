@@ -27,6 +27,8 @@ from cli.ikev1d.metrics.process import process_families
 from ikev1.core.effects import ClientDown, Dropped, IkeSaUp, Path, Refused
 from ikev1.wire.enums import NotifyType
 from l2tp.core import effects as l2tp
+from l2tp.ppp.auth import AuthRejected, PapRequest
+from l2tp.ppp.users import User, verify
 
 PATH = Path("192.0.2.1", 500, "203.0.113.9", 500)
 PEER = l2tp.Peer(0x10000, "192.0.2.1", "203.0.113.9", 1701)
@@ -127,6 +129,17 @@ def test_no_peer_makes_labels() -> None:
     counters.count(l2tp.Dropped(PEER, l2tp.DropReason.WRONG_MARK, "tunnel 7"))
     assert counters.logins == {("", "other"): 100, ("", "wrong-password"): 1}
     assert counters.dropped == {("wrong-mark",): 1}
+
+
+@pytest.mark.parametrize(
+    ("user", "label"), [("nobody", "unknown-user"), ("alice", "wrong-password")]
+)
+def test_a_refused_login_has_its_label(user: str, label: str) -> None:
+    answer = verify(PapRequest(user, b"guessed"), {"alice": User("alice", "wonderland")})
+    assert isinstance(answer, AuthRejected)
+    counters = L2tpCounters()
+    counters.count(l2tp.AuthFailed(1, PEER, user, answer.reason, answer.remedy))
+    assert counters.logins == {("", label): 1}
 
 
 # --- listener ------------------------------------------------------------------------------------
