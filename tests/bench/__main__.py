@@ -21,6 +21,7 @@ PARTS: tuple[tuple[str, bool | None, tuple[str, ...]], ...] = (
     ("Main Mode alone, one client at a time", HOST, ("responder", "--concurrency", "1")),
     ("Main Mode and Quick Mode", ESP, ("responder", "--quick-modes", "1", "--count", "100")),
     ("Where it goes", HOST, ("breakdown",)),
+    ("Status of thousands of clients", HOST, ("status",)),
     ("Memory of a session", ESP, ("memory",)),
     ("Memory of a session in the engine", HOST, ("memory", "--engine")),
 )

@@ -17,8 +17,9 @@ LOGIN_CAUSES = {
     "wrong password": "wrong-password",
     "the user is connected already": "connected-already",
     "the user may have no address of the pool": "no-address",
+    "no common authentication protocol": "no-common-protocol",
 }
-"""Labels of the causes for which a login is refused; the others are failures to agree on how."""
+"""Labels of the causes for which a login is refused, by what stands before a comma in them."""
 
 SILENT = "no sign of life"
 """What the cause of a client's end begins with where dead peer detection has found it gone."""
@@ -91,7 +92,8 @@ class L2tpCounters:
             case l2tp_effects.SessionDown():
                 self.sessions_ended += 1
             case l2tp_effects.AuthFailed():
-                self.logins["", LOGIN_CAUSES.get(event.cause, "other")] += 1
+                cause = event.cause.partition(",")[0]
+                self.logins["", LOGIN_CAUSES.get(cause, "other")] += 1
             case l2tp_effects.Dropped():
                 self.dropped[(event.reason.name.lower().replace("_", "-"),)] += 1
             case _:

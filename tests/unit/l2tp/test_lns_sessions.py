@@ -124,6 +124,8 @@ def test_refused_logins(auth: str, user: bytes, password: str, cause: str) -> No
     assert "password" in client.failure or "E=691" in client.failure or "fail" in client.failure
     assert downs(sim) == [f"authentication failed: {cause}"]
     assert [view.user for view in sim.lns.sessions()] == ["alice"]
+    assert sim.lns.of_client(1) == (sim.lns.tunnels()[:1], sim.lns.sessions())
+    assert sim.lns.of_client(3) == ([], [])
     assert len(sim.pool.leases()) == 1
     assert other.state == "up"
 

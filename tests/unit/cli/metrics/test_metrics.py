@@ -126,8 +126,14 @@ def test_no_peer_makes_labels() -> None:
     for number in range(100):
         counters.count(l2tp.AuthFailed(1, PEER, f"user{number}", f"cause {number}", ""))
     counters.count(l2tp.AuthFailed(1, PEER, "eve", "wrong password", ""))
+    asks = "no common authentication protocol, peer asks for pap"
+    counters.count(l2tp.AuthFailed(1, PEER, "eve", asks, ""))
     counters.count(l2tp.Dropped(PEER, l2tp.DropReason.WRONG_MARK, "tunnel 7"))
-    assert counters.logins == {("", "other"): 100, ("", "wrong-password"): 1}
+    assert counters.logins == {
+        ("", "other"): 100,
+        ("", "wrong-password"): 1,
+        ("", "no-common-protocol"): 1,
+    }
     assert counters.dropped == {("wrong-mark",): 1}
 
 
