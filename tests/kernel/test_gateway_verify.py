@@ -29,13 +29,12 @@ def test_a_gateway_that_is_well_then_broken_then_killed(artefacts: Path) -> None
         gateway = stage.lab["gateway"]
         dial_in(stage, stage.client())
         assert wrong(stage) == {}
-        for text in (gateway.run(sys.executable, "-c", FETCH), stage.ikev1d.ikectl("metrics")):
-            lines = text.splitlines()
-            assert "ikev1d_clients 1" in lines
-            assert 'ikev1d_esp_sas{algorithms="aes256-sha1"} 1' in lines
-            assert 'ikev1d_data_paths{path="kernel"} 1' in lines
-            assert 'ikev1d_ppp_logins_total{protocol="mschapv2",result="accepted"} 1' in lines
-            assert not {'ikev1d_esp_bytes_total{direction="in"} 0'}.intersection(lines)
+        metrics = gateway.run(sys.executable, "-c", FETCH).splitlines()
+        assert "ikev1d_clients 1" in metrics
+        assert 'ikev1d_esp_sas{algorithms="aes256-sha1"} 1' in metrics
+        assert 'ikev1d_data_paths{path="kernel"} 1' in metrics
+        assert 'ikev1d_ppp_logins_total{protocol="mschapv2",result="accepted"} 1' in metrics
+        assert 'ikev1d_esp_bytes_total{direction="in"} 0' not in metrics
 
         gateway.set_sysctl("net/ipv4/ip_forward", "0")
         gateway.set_sysctl("net/ipv4/conf/wan0/rp_filter", "1")

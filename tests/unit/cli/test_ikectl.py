@@ -21,6 +21,7 @@ from cli.control import (
     ErrorResponse,
     Finding,
     GatewayStatus,
+    MetricsResponse,
     PingRequest,
     PingResponse,
     Request,
@@ -359,3 +360,9 @@ def test_verify_without_a_daemon_looks_at_the_machine(run: Run, tmp_path: Path) 
     assert str(config) in found["configuration.file"]["what"]
     # Whatever this machine is like, it has been looked at.
     assert any(check.startswith("forwarding.") for check in found)
+
+
+def test_metrics_are_printed_as_they_come(run: Run) -> None:
+    text = "# TYPE ikev1d_clients gauge\nikev1d_clients 1\n"
+    with daemon(lambda _: MetricsResponse(text=text)) as path:
+        assert run("--socket", path, "metrics") == (OK, text, "")
