@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TypeVar
@@ -93,7 +94,9 @@ class EmulatedMachine:
         self._l2tp: socket.socket | None = None
         self._tun: Tun | None = None
         self._wake: tuple[int, int] | None = None
-        self._thread: threading.Thread | None = None
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
+        self._stopping = False
 
     # --- what a user does ------------------------------------------------------------------------
 
@@ -133,11 +136,12 @@ class EmulatedMachine:
 
     def stop(self) -> None:
         """Close everything at once; the machine is free for another client."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        running, self._running = self._running, None
+        if running is None:
             return
+        self._stopping = True
         self._poke()
-        thread.join()
+        wait([running])
         for sock in (*self._sockets.values(), self._l2tp):
             if sock is not None:
                 sock.close()
@@ -176,8 +180,8 @@ class EmulatedMachine:
             os.urandom,
             before=self._before,
         )
-        self._thread = threading.Thread(target=self._run, name=self.client.name)
-        self._thread.start()
+        self._stopping = False
+        self._running = self._pool.submit(self._run)
 
     def _bound(self, port: int) -> socket.socket:
         sock = self.host.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -202,7 +206,9 @@ class EmulatedMachine:
             return sum(isinstance(it, Rekeyed) and it.phase == phase for it in self._told)
 
     def _first(self, kind: type[T]) -> T | None:
-        """The first that was told of a kind. Raises `ClientStoppedError`."""
+        """The first that was told of a kind. Raises `ClientStoppedError`, and what `_run` did."""
+        if self._running is not None and self._running.done():
+            self._running.result()
         with self._lock:
             for effect in self._told:
                 if isinstance(effect, Stopped):
@@ -229,7 +235,7 @@ class EmulatedMachine:
         }
         for descriptor in readers:
             poll.register(descriptor, select.POLLIN)
-        while self._thread is not None:
+        while not self._stopping:
             with self._lock:
                 deadline = self._engine.next_deadline()
             sleep = _LONGEST_SLEEP if deadline is None else deadline - time.monotonic()

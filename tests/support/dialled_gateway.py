@@ -104,6 +104,8 @@ class DialledGateway:
         self.machines: list[Machine] = []
         self.to_client: Callable[[bytes], bytes | None] = lambda datagram: datagram
         """What becomes of the gateway's L2TP datagrams, inside ESP; None is a loss."""
+        self.loses: Callable[[], bool] = lambda: False
+        """Whether the network loses the next datagram."""
         self.installed: Callable[[ChildSa], ChildSa] = lambda child: child
         """What the kernel makes of an SA that it is given."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -210,6 +212,9 @@ class DialledGateway:
         self._of_lns()
 
     def _later(self, action: Callable[[], None]) -> None:
+        """Let a datagram arrive, unless the network loses it."""
+        if self.loses():
+            return
         self._count += 1
         heapq.heappush(self._events, (self.now + DELAY, self._count, action))
 

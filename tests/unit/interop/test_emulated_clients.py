@@ -1,6 +1,7 @@
 """Every client of the field, whole, against the gateway's engines in memory."""
 
 import functools
+import random
 
 import pytest
 
@@ -153,4 +154,41 @@ def test_windows_has_a_vendor_id_for_initial_contact() -> None:
         "macos-10.5": (False, False),
         "windows-10": (True, False),
         "libreswan": (False, False),
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["iphone", "android", "windows-10", "libreswan"])
+def test_gets_in_over_a_network_that_loses(name: str, seed: int) -> None:
+    fate = random.Random(seed)
+    gateway = DialledGateway()
+    gateway.loses = lambda: fate.random() < 0.15
+    machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+
+    assert machine.of(Up), machine.complaints
+    # Where an acknowledgement is lost, one side goes on before the other.
+    assert {complaint.rule for complaint in machine.complaints} <= {Rule.TOO_EARLY}
+    gateway.loses = lambda: False
+    gateway.run(30.0)
+    assert gateway.ping(machine, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("iphone", 12), ("windows-10", 31), ("android", 33), ("strongswan", 165)]
+)
+def test_gives_up_on_silence_after_all_its_tries(name: str, seconds: int) -> None:
+    gateway = DialledGateway()
+    gateway.loses = lambda: True
+    machine = gateway.add(CLIENTS[name], make_dh=shared_dh)
+    gateway.do(machine, machine.engine.dial(gateway.now))
+    gateway.run(400.0, lambda: bool(machine.of(Stopped)))
+
+    (stopped,) = machine.of(Stopped)
+    assert int(gateway.now) == seconds
+    assert stopped.complaint.as_dict() == {
+        "client": name,
+        "program": CLIENTS[name].programs.ike,
+        "step": "Main Mode message 2",
+        "rule": "timeout",
+        "detail": "no answer to MM1",
     }
