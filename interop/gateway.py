@@ -21,6 +21,8 @@ CONTROL = "/run/ikev1d/control"
 START_LIMIT = 60.0
 """Seconds until READY=1: Python and its imports take 5 in the embedded kernel."""
 NOTIFY_MESSAGE = 4096
+VERIFY_LIMIT = 90.0
+"""Seconds for `ikectl verify`, which starts Python twice; it gives up after 60 itself."""
 
 
 def configuration(settings: GatewaySettings, extra: Mapping[str, str]) -> str:
@@ -123,7 +125,8 @@ class Ikev1d:
         command = (sys.executable, "-m", "cli.ikectl", "--socket", CONTROL)
         arguments = shlex.join([*command, "verify", "--json", "--config", CONFIGURATION])
         # 1 and 2 stand for what is found; anything else is an error.
-        found = json.loads(self.host.run("sh", "-c", f"{arguments}; test $? -le 2"))["findings"]
+        text = self.host.run("sh", "-c", f"{arguments}; test $? -le 2", limit=VERIFY_LIMIT)
+        found = json.loads(text)["findings"]
         return {finding["check"]: finding for finding in found if finding["level"] != "ok"}
 
     def log(self) -> str:
