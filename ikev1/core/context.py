@@ -219,7 +219,7 @@ class Context:
     ) -> Client | None:
         """The client whose Phase 1 this SA renews; one that it replaces is ended."""
         old = self.clients.find(path, shown, sa.connection)
-        if old is not None and not same_key(old.psk, sa.psk):
+        if old is not None and not same_key(old, sa):
             old = None  # somebody else with the same private address, whom the NAT gave this port
         elsewhere = [client for client in self.clients.proved(proof) if client is not old]
         policy = self.settings.of(sa.connection).same_identity

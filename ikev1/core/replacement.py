@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ikev1.core import identity
 from ikev1.core.credentials import PresharedKey
@@ -20,6 +21,11 @@ from ikev1.core.effects import Path
 from ikev1.core.errors import ExchangeError
 from ikev1.wire.enums import IdType, NotifyType
 from ikev1.wire.payloads import Identification
+from ikev1.x509 import names
+
+if TYPE_CHECKING:
+    from ikev1.core.clients import Client
+    from ikev1.core.ike_sa import IkeSa
 
 _NAMES = frozenset(
     {IdType.FQDN, IdType.USER_FQDN, IdType.KEY_ID, IdType.DER_ASN1_DN, IdType.DER_ASN1_GN}
@@ -44,9 +50,9 @@ class Proof:
 
     connection: str
     text: str
-    """Its identity, for people."""
-    secret: bytes = field(default=b"", repr=False)
-    """The key that is its own, where the key and not a name tells it from others."""
+    """Its identity, for people, who are not shown all of a long one."""
+    own: bytes = field(default=b"", repr=False)
+    """All of the identity, or the key that is its own where that tells it from others."""
 
 
 def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -> Proof | None:
@@ -57,12 +63,20 @@ def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -
     if key is not None and key.one_client:
         return Proof(connection, "the client with this preshared key", key.secret)
     bound = key is None or key.identity is not None
-    return Proof(connection, identity.show(shown)) if bound and shown.id_type in _NAMES else None
+    if not bound or shown.id_type not in _NAMES:
+        return None
+    return Proof(connection, identity.show(shown), shown.data)
 
 
-def same_key(one: PresharedKey | None, other: PresharedKey | None) -> bool:
-    """Whether two Phase 1 SAs were proved with the same key, or both without one."""
-    return (one and one.secret) == (other and other.secret)
+def same_key(client: Client, sa: IkeSa) -> bool:
+    """Whether an SA was proved as the client's newest: with its preshared key, or by its name.
+
+    A certificate may be a new one, with another key.
+    """
+    if client.chain and sa.chain:
+        return names.equal(client.chain[0].subject, sa.chain[0].subject)
+    old, new = client.psk, sa.psk
+    return (old and old.secret) == (new and new.secret) and bool(client.chain) == bool(sa.chain)
 
 
 def already_connected(proof: Proof, path: Path) -> ExchangeError:

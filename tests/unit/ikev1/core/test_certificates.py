@@ -12,7 +12,7 @@ from ikev1.wire.message import parse_message
 from ikev1.wire.payloads import Certificate, CertificateRequest, Identification
 from ikev1.x509.errors import CertificateError
 from ikev1.x509.trust import Trust
-from interop.certificates import Authority, Identity
+from interop.certificates import Authority, Identity, distinguished_name
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up
 from tests.support.ike_certificates import (
@@ -329,6 +329,29 @@ def test_a_message_5_that_does_not_decrypt_does_not_end_the_exchange() -> None:
     assert client.give_bytes(forged) == []
     client.run([fifth])
     assert client.told_of(Phase1Up)
+
+
+def test_two_long_names_that_begin_alike_are_two_clients() -> None:
+    """Only the beginning of a name is shown: it is not what one client is told from another by."""
+    host = gateway()
+    for number in (1, 2):
+        who = ROOT.issue(
+            distinguished_name("x" * 60 + str(number), organization="y" * 60), number=number
+        )
+        Dialin(host, IPHONE, inner=f"198.51.100.{number}", signer=signer(who)).main_mode()
+    first, second = host.engine.clients
+    assert first.identity == second.identity
+    assert host.gone() == []
+
+
+def test_the_same_certificate_from_elsewhere_replaces_its_session() -> None:
+    host = gateway()
+    for number in (1, 2):
+        Dialin(
+            host, IPHONE, inner=f"198.51.100.{number}", signer=signer(ALICE), seed=str(number)
+        ).main_mode()
+    assert len(host.engine.clients) == 1
+    assert "connected again from 198.51.100.2" in host.gone()[0].cause
 
 
 # --- after a reload ------------------------------------------------------------------------------
