@@ -148,6 +148,7 @@ _CONDUCT = facts(
     phase1_rekey=Known(None, f"{AR}: it ends with its phase 1"),
     phase2_rekey=Unknown(0.8, "as ipsec-tools do, on the kernel's soft lifetime"),
     deletes_rekeyed=Unknown(True, "as ipsec-tools do"),
+    renews_on_demand=Known(True, f"{_SETUP}: its policies stay, and the kernel acquires"),
     keepalive=Known(20.0, f"{IT} localconf.h, the default"),
     needs_phase1=Known(True, f"{AR} main.c"),
     certificate=Known(

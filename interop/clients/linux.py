@@ -167,6 +167,7 @@ _CHARON_CONDUCT = facts(
     phase1_rekey=Known(0.9, f"{SS} margintime and rekeyfuzz"),
     phase2_rekey=Known(0.9, f"{SS} margintime and rekeyfuzz"),
     deletes_rekeyed=Known(True, f"{SS} quick_mode.c, a Delete after a rekeying"),
+    renews_on_demand=Known(False, f"{SS} trap policies: none unless set"),
     keepalive=Known(20.0, f"{SS} charon.keep_alive"),
     needs_phase1=Known(False, f"{SS} task_manager_v1.c"),
     certificate=Known(
@@ -272,6 +273,7 @@ LIBRESWAN = Client(
         phase1_rekey=Known(0.9, f"{LS} rekeymargin and rekeyfuzz"),
         phase2_rekey=Known(0.9, f"{LS} rekeymargin and rekeyfuzz"),
         deletes_rekeyed=Unknown(True, "as charon does"),
+        renews_on_demand=Known(False, f"{LS} auto=add: no trap policy"),
         keepalive=Known(20.0, f"{LS} keep-alive"),
         needs_phase1=Known(False, f"{LS} connections.c"),
         certificate=Known(

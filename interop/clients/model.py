@@ -42,6 +42,8 @@ class Conduct:
     """The same of its ESP SAs."""
     deletes_rekeyed: bool = True
     """Whether it deletes the ESP SAs that it has replaced."""
+    renews_on_demand: bool = False
+    """Whether its next packet makes new ESP SAs when the server has deleted the last ones."""
     keepalive: float | None = 20.0
     """Between its NAT keepalives (RFC 3948 section 2.3)."""
     needs_phase1: bool = False

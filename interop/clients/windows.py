@@ -217,6 +217,7 @@ _CONDUCT = facts(
     phase1_rekey=Unknown(0.9, "before the end"),
     phase2_rekey=Known(0.9, f"{CLOUDSTACK_872}: a new Quick Mode, then a Delete; when is unknown"),
     deletes_rekeyed=Known(True, CLOUDSTACK_872),
+    renews_on_demand=Unknown(True, "its filters stay"),
     keepalive=Unknown(20.0, "RFC 3948 section 4"),
     needs_phase1=Unknown(False, "the usual"),
     certificate=Unknown(

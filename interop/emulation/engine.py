@@ -63,6 +63,7 @@ class EmulatedClient:
     `path.l2tp_port` is the port of its L2TP socket. `make_dh` can be replaced to let many clients
     share a key pair. `before` is what `life` of an earlier connection told. `dialled` is the
     server's name as the user knows it, if not by its address. `step` is what the client is about.
+    `lets_server_rekey` is for a server that is set to do so: from any other that is a fault.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class EmulatedClient:
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key,
         before: Life | None = None,
         dialled: str = "",
+        lets_server_rekey: bool = False,
     ) -> None:
         self.client = client
         self.path = path
@@ -85,7 +87,15 @@ class EmulatedClient:
         self._before = before or Life()
         self._aim = Aim.CONNECT
         dialled = dialled or str(path.server)
-        self._ike = IkeSide(client, secrets, path, random, make_dh, dialled)
+        self._ike = IkeSide(
+            client,
+            secrets,
+            path,
+            random,
+            make_dh,
+            dialled,
+            lets_server_rekey=lets_server_rekey,
+        )
         self._lac: Lac | None = None
         self._ppp: PppPeer | None = None
         self._patience: float | None = None

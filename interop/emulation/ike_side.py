@@ -56,6 +56,8 @@ class IkeSide:
         random: Callable[[int], bytes],
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey],
         dialled: str,
+        *,
+        lets_server_rekey: bool,
     ) -> None:
         self._client = client
         self._conduct = client.conduct.profile
@@ -64,10 +66,13 @@ class IkeSide:
         self._random = random
         self._make_dh = make_dh
         self._dialled = dialled
+        self._lets_server_rekey = lets_server_rekey
         self._told: dict[Initiator, int] = {}
         self._floated = False
         self._sas: list[ike.EspSas] = []
         self._spis: set[bytes] = set()
+        self._renewing = False
+        """Whether ESP SAs are made anew for a session that there is."""
         self._rekey_phase1_at: float | None = None
         self._rekey_phase2_at: float | None = None
         self._keepalive_at: float | None = None
@@ -187,6 +192,7 @@ class IkeSide:
             first_contact=first_contact,
             floated=floated,
             signer=self._signer(),
+            lets_server_rekey=self._lets_server_rekey,
         )
 
     def _signer(self) -> Signer | None:
@@ -225,7 +231,7 @@ class IkeSide:
                 case ike.EspSas():
                     events += self._esp_up(event, now)
                 case ike.EspDeleted(spi):
-                    events += self._esp_deleted(spi)
+                    events += self._esp_deleted(spi, now)
                 case ike.Closed(by_server=True):
                     events += self._isakmp_deleted(engine, now)
                 case ike.Failed(cause, detail):
@@ -273,8 +279,9 @@ class IkeSide:
         ]
         self._spis.add(sas.inbound_spi)
         replaced, self._sas = self._sas, [sas]
+        renewing, self._renewing = self._renewing, False
         if not replaced:
-            return [*events, FirstSas()]
+            return [*events, Rekeyed(2) if renewing else FirstSas()]
         if not self._conduct.deletes_rekeyed:
             self._sas = [*replaced, sas]
             return [*events, Rekeyed(2)]
@@ -283,10 +290,13 @@ class IkeSide:
             events.append(RemoveSas(old))
         return [*events, Rekeyed(2)]
 
-    def _esp_deleted(self, spi: bytes) -> list[Event]:
+    def _esp_deleted(self, spi: bytes, now: float) -> list[Event]:
         gone = [sas for sas in self._sas if sas.outbound_spi == spi]
         self._sas = [sas for sas in self._sas if sas not in gone]
         events: list[Event] = [RemoveSas(sas) for sas in gone]
+        if gone and not self._sas and self._conduct.renews_on_demand:
+            self._renewing = True
+            return [*events, *self.rekey_phase2(now)]
         if gone and not self._sas:
             events.append(Finding(Rule.LAST_SA_DELETED, "the gateway deleted the ESP SAs"))
         return events

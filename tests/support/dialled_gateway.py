@@ -128,6 +128,7 @@ class DialledGateway:
         before: Life | None = None,
         certificate: Identity | None = None,
         dialled: str = "",
+        lets_server_rekey: bool = False,
         make_dh: Callable[[int, Callable[[int], bytes]], DhKey] = dh_key,
     ) -> Machine:
         """A client's machine; behind a NAT all have the private address that homes have."""
@@ -142,6 +143,7 @@ class DialledGateway:
             make_dh=make_dh,
             before=before,
             dialled=dialled,
+            lets_server_rekey=lets_server_rekey,
         )
         machine = Machine(client, engine, nat)
         self.machines.append(machine)

@@ -2,18 +2,21 @@
 
 import functools
 import random
+from dataclasses import replace
 
 import pytest
 
+from ikev1.core.exchange import ConnectionSettings
 from ikev1.wire.enums import IdType
 from interop.clients import CLIENTS
+from interop.clients.facts import Known
 from interop.clients.model import Client
 from interop.emulation.effects import Down, InstallSas, Stopped, Up
 from interop.findings import Rule
 from interop.initiator import profiles
 from interop.initiator.derivation import dh_key
 from tests.support.dialled_gateway import DialledGateway, rekeyed
-from tests.support.ike_host import IkeHost, settings
+from tests.support.ike_host import EVERY_ESP, IkeHost, settings
 
 NAT_T = {profiles.RFC_3947, profiles.DRAFT_02, profiles.DRAFT_02_N, profiles.APPLE_NAT_T}
 CONTENT = bytes(range(256)) * 4
@@ -192,3 +195,31 @@ def test_gives_up_on_silence_after_all_its_tries(name: str, seconds: int) -> Non
         "rule": "timeout",
         "detail": "no answer to MM1",
     }
+
+
+@pytest.mark.parametrize(("name", "goes_on"), [("android", True), ("libreswan", False)])
+def test_what_happens_when_the_server_ends_its_esp_sas(name: str, goes_on: bool) -> None:
+    """Android asks for eight hours, and its policies stay when a server gives less."""
+    gateway = DialledGateway(IkeHost(settings(esp=replace(EVERY_ESP, max_lifetime=1200))))
+    machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+    gateway.run(4000.0)
+
+    if goes_on:
+        assert machine.complaints == []
+        assert rekeyed(machine, 2) == 3
+        assert gateway.ping(machine, CONTENT)
+    else:
+        assert [complaint.rule for complaint in machine.complaints] == [Rule.LAST_SA_DELETED]
+
+
+def test_lets_a_server_rekey_that_is_set_to() -> None:
+    host = IkeHost(settings(default=ConnectionSettings(dpd_delay=0.0, rekey=True)))
+    gateway = DialledGateway(host)
+    late = CLIENTS["strongswan"]
+    late = replace(late, conduct=late.conduct.but(phase2_rekey=Known(None, "a test")))
+    machine = gateway.dial(late, lets_server_rekey=True, make_dh=shared_dh)
+    gateway.run(7200.0)
+
+    assert machine.complaints == []
+    assert rekeyed(machine, 2) == 2
+    assert gateway.ping(machine, CONTENT)
