@@ -16,8 +16,15 @@ XFRM_POLICY_TYPE_MAIN = 0
 XFRM_STATE_ESN = 128
 
 UDP_ENCAP = 100
-UDP_ENCAP_ESPINUDP = 2
-"""RFC 3948 encapsulation, as a socket option value and as encap_type of an SA."""
+
+
+class UdpEncap(IntEnum):
+    """UDP_ENCAP_*: forms of ESP in UDP, as socket option values and as encap_type of an SA."""
+
+    ESPINUDP_NON_IKE = 1
+    """draft-ietf-ipsec-udp-encaps-00, behind eight zero octets. Until Linux 6.9."""
+    ESPINUDP = 2
+    """RFC 3948."""
 
 
 class MessageType(IntEnum):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from xfrm.constants import IPPROTO_ESP, Action, Direction, Mode
+from xfrm.constants import IPPROTO_ESP, Action, Direction, Mode, UdpEncap
 
 
 class Mark(NamedTuple):
@@ -81,6 +81,7 @@ class Encap:
 
     sport: int
     dport: int
+    form: UdpEncap = UdpEncap.ESPINUDP
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xfrm import messages
-from xfrm.constants import IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, Mode
+from xfrm.constants import IPPROTO_ESP, XFRM_INF, Mode, UdpEncap
 from xfrm.model import (
     Aead,
     Encap,
@@ -54,7 +54,7 @@ def encode_sa(sa: Sa) -> messages.usersa_info:
     attributes = _encode_algorithms(sa)
     if sa.encap is not None:
         encap = {
-            "encap_type": UDP_ENCAP_ESPINUDP,
+            "encap_type": sa.encap.form,
             "encap_sport": sa.encap.sport,
             "encap_dport": sa.encap.dport,
         }
@@ -244,7 +244,9 @@ def _decode_sa_selector(message: Mapping[str, Any]) -> Selector | None:
 
 def _decode_encap(attributes: Mapping[str, Any]) -> Encap | None:
     encap = attributes.get("XFRMA_ENCAP")
-    return None if encap is None else Encap(encap["encap_sport"], encap["encap_dport"])
+    if encap is None:
+        return None
+    return Encap(encap["encap_sport"], encap["encap_dport"], UdpEncap(encap["encap_type"]))
 
 
 def _decode_set_mark(attributes: Mapping[str, Any]) -> Mark | None:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from xfrm.constants import (
     IPPROTO_ESP,
     UDP_ENCAP,
-    UDP_ENCAP_ESPINUDP,
     XFRM_INF,
     Action,
     Direction,
     Mode,
+    UdpEncap,
 )
 from xfrm.errors import KernelError
 from xfrm.flat import Layout
@@ -92,7 +92,20 @@ def accept_esp_in_udp(sock: socket.socket) -> None:
     What starts with four zero octets, the non-ESP marker, still reaches the socket; keepalives of
     one octet do not. Raises KernelError.
     """
-    _set(sock, socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP, "accept_esp_in_udp")
+    _set(sock, socket.IPPROTO_UDP, UDP_ENCAP, UdpEncap.ESPINUDP, "accept_esp_in_udp")
+
+
+def accept_esp_among_ike(sock: socket.socket) -> bool:
+    """Let the kernel take ESP out of an IKE socket's datagrams, if it can.
+
+    That is what starts with eight zero octets, the non-IKE marker, where IKE has a cookie
+    (draft-ietf-ipsec-udp-encaps-00). Whether it can: Linux before 6.10 does.
+    """
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UdpEncap.ESPINUDP_NON_IKE)
+    except OSError:
+        return False
+    return True
 
 
 def report_packet_info(sock: socket.socket) -> None:

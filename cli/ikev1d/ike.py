@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from cli.ikev1d.config.model import Config, Connection
+from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.revocation import Revocation
-from cli.ikev1d.story import Story
+from cli.ikev1d.story import Story, Told
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IKE_PORT, IkeSockets
 from ikev1.core.clients import MarkSpace
@@ -29,6 +30,8 @@ from ikev1.core.effects import (
     CountReceived,
     Effect,
     GenerateDh,
+    IkeSaDown,
+    IkeSaUp,
     InstallInbound,
     InstallOutbound,
     MoveChild,
@@ -49,8 +52,8 @@ from xfrm.esp_tap import StrayEsp
 Question = InstallInbound | InstallOutbound | CountReceived | CountChild
 
 
-def make_settings(config: Config, unusable: Collection[str]) -> Settings:
-    """The engine's settings: what the operator allows, less the ESP algorithms the kernel lacks."""
+def make_settings(config: Config, unusable: Collection[str], *, esp_on_ike_port: bool) -> Settings:
+    """The engine's settings: what the operator allows, less what the kernel lacks."""
     public_address = config.gateway.public_address
     return Settings(
         ike=IkePolicy(
@@ -91,6 +94,7 @@ def make_settings(config: Config, unusable: Collection[str]) -> Settings:
             ),
         ),
         public_address=None if public_address is None else str(public_address),
+        esp_on_ike_port=esp_on_ike_port,
         half_open_limit=config.ike.half_open_limit,
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
@@ -128,19 +132,21 @@ class IkeHost:
         sas: KernelSas,
         unusable: Collection[str],
         story: Story,
+        farewells: Farewells,
         client_alive: Callable[[int], None],
         client_gone: Callable[[int, str, str], None],
         child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
     ) -> None:
         self.engine = Responder(
-            make_settings(config, unusable),
+            make_settings(config, unusable, esp_on_ike_port=sockets.esp_on_ike_port),
             MarkSpace(config.marks.base, config.marks.mask),
             machine.random,
         )
         self._sockets = sockets
         self._sas = sas
         self._story = story
+        self._farewells = farewells
         self._client_alive = client_alive
         self._client_gone = client_gone
         self._child_coming = child_coming
@@ -188,7 +194,7 @@ class IkeHost:
 
     def reconfigure(self, config: Config, unusable: Collection[str]) -> None:
         """Serve by another configuration from now on; who has lost its preshared key is ended."""
-        settings = make_settings(config, unusable)
+        settings = make_settings(config, unusable, esp_on_ike_port=self._sockets.esp_on_ike_port)
         self._revocation.forget()
         self._carry_out(self.engine.reconfigure(settings, self._loop.time()))
 
@@ -221,15 +227,34 @@ class IkeHost:
                 case MoveChild():
                     self._child_coming(effect.new)
                     self._sas.move(effect.old, effect.new)
+                    self._prepare_farewell(effect.new.mark)
                 case Alive():
                     self._client_alive(effect.mark)
                 case _:
                     self._story.tell(effect)
-                    if isinstance(effect, ClientDown | SessionsLost):
-                        self._client_gone(effect.mark, effect.client, effect.cause)
-                    elif isinstance(effect, ChildUp):
-                        self._child_up(effect)
+                    self._follow(effect)
         self._timer.set(self.engine.next_deadline())
+
+    def _follow(self, event: Told) -> None:
+        """Have the other layers, and the last words, follow what has become of a client."""
+        match event:
+            case ClientDown():
+                self._farewells.forget(event.mark)
+                self._client_gone(event.mark, event.client, event.cause)
+            case SessionsLost():
+                self._client_gone(event.mark, event.client, event.cause)
+            case ChildUp():
+                self._prepare_farewell(event.child.mark)
+                self._child_up(event)
+            case IkeSaUp() | IkeSaDown():
+                client = self.engine.clients.by_id(event.client)
+                if client is not None and client.children:
+                    self._prepare_farewell(client.mark)
+            case _:
+                pass
+
+    def _prepare_farewell(self, mark: int) -> None:
+        self._farewells.keep(mark, self.engine.farewell(mark))
 
     def _answer(self, question: Question) -> object:
         """Do at once what the engine asks for."""

@@ -16,7 +16,7 @@ from itertools import islice
 from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import ChildSa, Installed, InstallFailed, Path
-from xfrm.constants import IPPROTO_UDP, Action, Direction
+from xfrm.constants import IPPROTO_UDP, Action, Direction, UdpEncap
 from xfrm.errors import KernelError
 from xfrm.model import Encap, Lifetime, Mark, Policy, Progress, Sa, Selector, Template
 from xfrm.ownership import PRIORITY_BLOCK, PRIORITY_CLIENT, REQID_BASE, REQID_COUNT
@@ -328,7 +328,7 @@ class KernelSas:
 
     def _inbound_sa(self, child: ChildSa) -> Sa:
         path = child.path
-        encap = Encap(path.remote_port, path.local_port) if child.encapsulated else None
+        encap = _encap(child, path.remote_port, path.local_port)
         frame = Sa(
             spi=child.inbound_spi,
             src=path.remote,
@@ -346,7 +346,7 @@ class KernelSas:
 
     def _outbound_sa(self, child: ChildSa) -> Sa:
         path = child.path
-        encap = Encap(path.local_port, path.remote_port) if child.encapsulated else None
+        encap = _encap(child, path.local_port, path.remote_port)
         frame = Sa(
             spi=child.outbound_spi,
             src=path.local,
@@ -383,6 +383,14 @@ def _selector(path: Path, direction: Direction) -> Selector:
     if direction == Direction.IN:
         return Selector(path.remote, path.local, protocol=IPPROTO_UDP, dport=L2TP_PORT)
     return Selector(path.local, path.remote, protocol=IPPROTO_UDP, sport=L2TP_PORT)
+
+
+def _encap(child: ChildSa, source_port: int, destination_port: int) -> Encap | None:
+    """How ESP goes in UDP: in the old form where it shares a port with IKE as of old."""
+    if not child.encapsulated:
+        return None
+    form = UdpEncap.ESPINUDP if child.path.encapsulated else UdpEncap.ESPINUDP_NON_IKE
+    return Encap(source_port, destination_port, form)
 
 
 def _key(sa: Sa) -> SaName:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.ikev1d.control import Answer, ControlServer
+from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.udp import IkeSockets
 from cli.ikev1d.workers import Workers
 from l2tp.datapath.interface import Interfaces
@@ -29,6 +30,7 @@ class Machine:
     l2tp_socket: Callable[[Callable[[Datagram], None]], L2tpSocket] = L2tpSocket
     kernel_data_paths: Callable[[Callable[[Datagram], None]], KernelDataPaths] = KernelDataPaths
     user_data_path: Callable[[Interfaces, Callable[[bytes], None]], TunDataPath] = TunDataPath
+    farewells: Callable[[Path], Farewells] = Farewells
     control_server: Callable[[Path, Answer], ControlServer] = ControlServer
     workers: Callable[[Callable[[int], bytes]], Workers] = Workers
     random: Callable[[int], bytes] = os.urandom

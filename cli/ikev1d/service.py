@@ -13,6 +13,7 @@ from cli.ikev1d.addresses import AddressError, local_addresses
 from cli.ikev1d.answers import VERSION, Answers
 from cli.ikev1d.config import Config, ConfigError, load
 from cli.ikev1d.expiry import ExpiryWatch
+from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_probe import missing
@@ -24,7 +25,7 @@ from cli.ikev1d.machine import LINUX, Machine
 from cli.ikev1d.metrics.listener import ListenError, MetricsListener
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
-from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT
+from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT, IkeSockets
 from ikev1.core.effects import ChildSa, ChildUp
 from ikev1.core.spi import MULTIPLIER, SHIFT
 from l2tp.datapath.errors import DataPathError
@@ -148,6 +149,8 @@ class Gateway:
         self._addresses = await local_addresses(config.gateway)
         sockets = self._machine.ike_sockets(self._addresses)
         self._undo.callback(sockets.close)
+        farewells = self._machine.farewells(config.gateway.control_socket.with_name("farewells"))
+        self._undo.callback(farewells.close)
         self._ike = IkeHost(
             config,
             self._machine,
@@ -155,6 +158,7 @@ class Gateway:
             self._sas,
             self._unusable,
             self._story,
+            farewells,
             self._client_alive,
             self._client_gone,
             self._child_coming,
@@ -190,8 +194,21 @@ class Gateway:
             await listener.start(str(config.metrics.address), config.metrics.port)
             self._undo.push_async_callback(listener.close)
         sockets.start(self._ike.receive)
+        self._say_farewell(farewells, sockets)
         self._listen_for_stray_esp(self._ike)
         return left
+
+    def _say_farewell(self, farewells: Farewells, sockets: IkeSockets) -> None:
+        """Tell the clients of a run that was killed what it could not tell them any more."""
+        try:
+            words = farewells.open()
+        except OSError as error:
+            self._log.warning("should it be killed, clients will not be told", cause=error)
+            return
+        for send in words:
+            sockets.send(send.path, send.datagram)
+        if words:
+            self._log.info("told clients of an earlier run that it is over", messages=len(words))
 
     def _listen_for_stray_esp(self, ike: IkeHost) -> None:
         """Hear of clients of an earlier run; without it they find out by themselves, but later."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import Path
 from xfrm.sockets import (
+    accept_esp_among_ike,
     accept_esp_in_udp,
     bypass_ipsec,
     packet_info,
@@ -78,13 +79,19 @@ class IkeSockets:
         """Bind to `addresses`, or to all of the machine if there are none. Raises OSError."""
         self._log = ClientLog("ikev1d.udp")
         self._sockets: dict[tuple[str, int], DatagramSocket] = {}
+        self.esp_on_ike_port = True
+        """Whether the kernel takes ESP out of UDP 500 too, for the oldest draft of NAT-T."""
         try:
             for address in addresses or (ANY_ADDRESS,):
-                self._sockets[address, IKE_PORT] = DatagramSocket(address, IKE_PORT, bypass_ipsec)
+                self._sockets[address, IKE_PORT] = DatagramSocket(address, IKE_PORT, self._ike)
                 self._sockets[address, NAT_T_PORT] = DatagramSocket(address, NAT_T_PORT, _nat_t)
         except BaseException:
             self.close()
             raise
+
+    def _ike(self, sock: socket.socket) -> None:
+        bypass_ipsec(sock)
+        self.esp_on_ike_port = accept_esp_among_ike(sock) and self.esp_on_ike_port
 
     def start(self, receive: Callable[[bytes, Path], None]) -> None:
         """Give each datagram to `receive`."""

@@ -114,7 +114,7 @@ class Context:
         In `fragments` if it is large and the peer takes them.
         """
         for piece in split(message) if fragments else (message,):
-            self.emit(Send(path, NON_ESP_MARKER + piece if path.encapsulated else piece))
+            self.emit(Send(path, _marked(path, piece)))
 
     def cookie(self) -> bytes:
         """A fresh cookie of ours."""
@@ -128,10 +128,14 @@ class Context:
 
     def inform(self, sa: IkeSa, *values: Payload) -> None:
         """Send a protected Informational message."""
+        message = informational.make(sa, self._fresh_message_id(sa), values)
+        self.send(sa.path, message, fragments=sa.takes_fragments)
+
+    def _fresh_message_id(self, sa: IkeSa) -> int:
+        """A message ID of ours, which the client's cannot be any more."""
         message_id = self.message_id()
         sa.remember(message_id)
-        message = informational.make(sa, message_id, values)
-        self.send(sa.path, message, fragments=sa.takes_fragments)
+        return message_id
 
     # --- Phase 1 ---------------------------------------------------------------------------------
 
@@ -359,6 +363,20 @@ class Context:
         for cookies in tuple(client.phase1):
             self.remove_ike_sa(self.ike_sas[cookies], cause, tell=tell)
 
+    def farewell(self, client: Client) -> list[Send]:
+        """The Deletes that would end everything of a client, made now to be sent perhaps later."""
+        sa = self.newest_ike_sa(client)
+        if sa is None:
+            return []
+        deletes = [informational.delete_ike_sa(sa)]
+        if client.children:
+            spis = (child.sa.inbound_spi for child in client.children)
+            deletes.insert(0, informational.delete_spi(*spis))
+        messages = (
+            informational.make(sa, self._fresh_message_id(sa), (delete,)) for delete in deletes
+        )
+        return [Send(sa.path, _marked(sa.path, message)) for message in messages]
+
     def forget_before(self, sa: IkeSa, client: Client) -> None:
         """The client has forgotten all that was before this Phase 1 SA.
 
@@ -399,3 +417,8 @@ class Context:
                 moved = replace(child.sa, path=path)
                 self.emit(MoveChild(child.sa, moved))
                 child.sa = moved
+
+
+def _marked(path: Path, message: bytes) -> bytes:
+    """The message as it goes on the wire: behind the non-ESP marker where the path has ESP too."""
+    return NON_ESP_MARKER + message if path.encapsulated else message

@@ -52,7 +52,8 @@ class ChildSa:
     outbound_spi: int
     path: Path
     encapsulated: bool
-    """ESP in UDP with the ports of `path` (RFC 3948)."""
+    """ESP in UDP with the ports of `path` (RFC 3948, or its draft -00 if that is not the NAT-T
+    socket's)."""
     suite: EspSuite
     client_port: int
     """UDP port in IDci; 0 is any."""

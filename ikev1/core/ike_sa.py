@@ -96,6 +96,11 @@ class IkeSa:
         assert self.choice is not None
         return proof_hash(self.choice.method, self.choice.hash)
 
+    @property
+    def floats(self) -> bool:
+        """Whether a NAT has it go on on port 4500, where ESP in UDP goes too."""
+        return self.nat.detected and (self.variant is None or self.variant.floats)
+
     def remember(self, message_id: int) -> None:
         """Note that a message ID has been used."""
         self.seen[message_id] = None

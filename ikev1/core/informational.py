@@ -43,9 +43,10 @@ def delete_child(child: ChildSa) -> Delete:
     return delete_spi(child.inbound_spi)
 
 
-def delete_spi(spi: int) -> Delete:
-    """The Delete for one SPI of ours."""
-    return Delete(doi=DOI_IPSEC, protocol_id=ProtocolId.ESP, spis=(spi.to_bytes(4, "big"),))
+def delete_spi(*spis: int) -> Delete:
+    """The Delete for SPIs of ours."""
+    octets = tuple(spi.to_bytes(4, "big") for spi in spis)
+    return Delete(doi=DOI_IPSEC, protocol_id=ProtocolId.ESP, spis=octets)
 
 
 def unknown_spi(spi: int) -> Notification:

@@ -71,7 +71,7 @@ def respond(sa: IkeSa, context: Context, message: Message) -> Script:
     sa.takes_fragments = fragmentation.is_welcome(
         vendor_ids, certificates=choice.method in SIGNATURE_METHODS
     )
-    sa.variant = natt.choose_variant(vendor_ids)
+    sa.variant = natt.choose_variant(vendor_ids, esp_on_ike_port=context.settings.esp_on_ike_port)
 
     # <-- HDR, SA
     reply = _message_2(sa, choice, offer, vendor_ids, room=message.header.length)

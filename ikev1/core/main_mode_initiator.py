@@ -49,7 +49,10 @@ def renew(sa: IkeSa, context: Context, client: str, terms: Phase1Terms) -> Scrip
     # <-- HDR, SA
     assert message.payloads is not None
     sa.choice = choice = _answer(message.payloads, wanted, context)
-    sa.variant = natt.choose_variant(vendor.data for vendor in message.payloads.all(VendorId))
+    sa.variant = natt.choose_variant(
+        (vendor.data for vendor in message.payloads.all(VendorId)),
+        esp_on_ike_port=context.settings.esp_on_ike_port,
+    )
     authentication.listen(message.payloads)
 
     # HDR, KE, Ni [, CERTREQ...] -->
@@ -70,7 +73,7 @@ def renew(sa: IkeSa, context: Context, client: str, terms: Phase1Terms) -> Scrip
     authentication.listen(message.payloads)
     nat_d = natt.received_nat_d(sa.variant, message.payloads.all(NatD))
     sa.nat = natt.detect(nat_d, choice.hash, sa.cookies, message.path)
-    if sa.nat.detected and not message.path.encapsulated:
+    if sa.floats and not message.path.encapsulated:
         cause = f"there was no NAT between us, and now there is one: {sa.nat}"
         raise ExchangeError(cause, NotifyType.NO_PROPOSAL_CHOSEN)
     shared: bytes | DhError = yield AgreeDh(context.ticket(), own, peer_public)

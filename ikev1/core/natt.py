@@ -6,14 +6,16 @@
 | draft -02, -02 with newline, -03 | 130 | 131 | 61444 | receiver's end first | message 5 |
 | draft -04 to -08 | 15 | 16 | 4 | receiver's end first | message 5 |
 | Apple's, a draft without a number | 15 | 16 | 4 | sender's end first | message 5 |
+| draft -00 | 130 | 131 | 61444 | receiver's end first | never |
 
 The numbers of drafts 04 to 08 were never registered for them, they are those of GDOI's payloads
 (RFC 3547 section 5): these variants are answered only to a client that names no other. Either of
 the encapsulation modes is accepted with every variant.
 
-Drafts -00 and -01 are not served. There IKE stays on port 500, and what comes to it is ESP if eight
-zero octets stand before it, the non-IKE marker: Linux took support for that out of its kernel in
-6.10. No client is known to name only these; Android names -00 beside RFC 3947.
+With draft -00 IKE stays on port 500, and what comes to it is ESP if eight zero octets stand before
+it, the non-IKE marker (draft-ietf-ipsec-udp-encaps-00). Linux took that out of its kernel in 6.10;
+there this variant is not served. No client is known to name only this one; Android names it beside
+RFC 3947.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ class Variant:
     nat_oa: PayloadType
     sender_first: bool = False
     """Whether the first NAT-D is of the sender's own end."""
+    floats: bool = True
+    """Whether IKE moves to port 4500; otherwise ESP comes to port 500 too."""
 
 
 def _md5(text: bytes) -> bytes:
@@ -79,6 +83,7 @@ VARIANTS: tuple[Variant, ...] = (
     _late("draft-05", f"{_DRAFT}-05"),
     _late("draft-04", f"{_DRAFT}-04"),
     _late("Apple's draft", _DRAFT, sender_first=True),
+    replace(_early("draft-00", f"{_DRAFT}-00"), floats=False),
 )
 """In the order of preference; the best that the client names too is the one we answer."""
 
@@ -101,10 +106,20 @@ class NatSituation:
         return "client" if self.client else "server" if self.server else "none"
 
 
-def choose_variant(vendor_ids: Iterable[bytes]) -> Variant | None:
-    """The best variant among the client's vendor IDs, or None."""
+def choose_variant(vendor_ids: Iterable[bytes], *, esp_on_ike_port: bool) -> Variant | None:
+    """The best variant among the client's vendor IDs, or None.
+
+    `esp_on_ike_port` says whether the kernel knows the non-IKE marker.
+    """
     offered = frozenset(vendor_ids)
-    return next((variant for variant in VARIANTS if variant.vendor_id in offered), None)
+    return next(
+        (
+            variant
+            for variant in VARIANTS
+            if variant.vendor_id in offered and (variant.floats or esp_on_ike_port)
+        ),
+        None,
+    )
 
 
 @functools.lru_cache(maxsize=4096)

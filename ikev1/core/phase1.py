@@ -120,7 +120,7 @@ class Phase1:
         if encrypted != exchange.awaits.encrypted:
             self._context.drop(path, "encrypted-too-soon" if encrypted else "not-encrypted")
             return
-        if sa.nat.detected and not path.encapsulated and encrypted:
+        if sa.floats and not path.encapsulated and encrypted:
             # RFC 3947 section 4: ESP in UDP goes where this message goes, and that is port 4500.
             self._context.drop(path, "not-floated")
             return
@@ -192,7 +192,7 @@ class Phase1:
         if sa is None or sa.established or sa.main_mode is None:
             return
         replies = sa.main_mode.replies
-        floated = sa.nat.detected and replies == MAIN_MODE_REPLIES_IN_CLEAR
+        floated = sa.floats and replies == MAIN_MODE_REPLIES_IN_CLEAR
         self.half_open.forget(sa)
         if sa.suspect:
             return

@@ -90,7 +90,9 @@ class Phase2:
         sa.main_mode = None
         client = self._context.client_of(sa)
         assert client is not None
-        if path.encapsulated and path != sa.path:
+        # Where ESP goes over the same port as IKE it follows.
+        shared = path.encapsulated or (sa.nat.detected and not sa.floats)
+        if shared and path != sa.path:
             self._context.move(client, path)
         if header.exchange_type == ExchangeType.QUICK_MODE:
             self._start_quick_mode(sa, client, header, datagram, payloads, iv)

@@ -49,10 +49,10 @@ class Proof:
     """What a client has proved that no other client can; two that are equal are the same client."""
 
     connection: str
-    text: str
-    """Its identity, for people, who are not shown all of a long one."""
-    own: bytes = field(default=b"", repr=False)
-    """All of the identity, or the key that is its own where that tells it from others."""
+    what: bytes = field(repr=False)
+    """The key that is its own, or its identity: type and all octets."""
+    text: str = field(compare=False)
+    """The same for people."""
 
 
 def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -> Proof | None:
@@ -61,11 +61,13 @@ def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -
     Without a preshared key the identity is that of a certificate.
     """
     if key is not None and key.one_client:
-        return Proof(connection, "the client with this preshared key", key.secret)
+        return Proof(connection, key.secret, "the client with this preshared key")
     bound = key is None or key.identity is not None
     if not bound or shown.id_type not in _NAMES:
         return None
-    return Proof(connection, identity.show(shown), shown.data)
+    case_matters = shown.id_type not in (IdType.FQDN, IdType.USER_FQDN)
+    name = shown.data if case_matters else shown.data.lower()
+    return Proof(connection, bytes([shown.id_type]) + name, identity.show(shown))
 
 
 def same_key(client: Client, sa: IkeSa) -> bool:

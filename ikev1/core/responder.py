@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ikev1.core.clients import Client, Clients, MarkSpace
 from ikev1.core.context import NO_COOKIE, Context
-from ikev1.core.effects import Carried, Dropped, Effect, Path, Received
+from ikev1.core.effects import Carried, Dropped, Effect, Path, Received, Send
 from ikev1.core.exchange import Settings
 from ikev1.core.fragmentation import Fragments, Standing
 from ikev1.core.hints import Hints
@@ -169,6 +169,11 @@ class Responder:
             self._phase1.half_open.forget(sa)
         self._renewal.forget_all()
         return self._context.take_effects()
+
+    def farewell(self, mark: int) -> list[Send]:
+        """What would tell the client with this mark that all is over; nothing for nobody."""
+        client = self._context.clients.by_mark(mark)
+        return self._context.farewell(client) if client is not None else []
 
     # --- views -----------------------------------------------------------------------------------
 

@@ -324,7 +324,7 @@ IDENTIFICATION = _Identification(
     "id_type" / Open(Int8ub, IdType),
     "protocol" / Int8ub,
     "port" / Int16ub,
-    "data" / Rest(minimum=1),
+    "data" / Rest(),  # a client may show an empty name
 )
 CERTIFICATE = Record(Certificate, "encoding" / Open(Int8ub, CertEncoding), "data" / Rest(minimum=1))
 CERTIFICATE_REQUEST = Record(

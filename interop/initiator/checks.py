@@ -188,7 +188,11 @@ def message_2(payloads: Payloads, offered: Proposal, named: Sequence[bytes]) -> 
         yield Cause.MM2_ATTRIBUTES, f"{_shown(chosen)} instead of {_shown(matching[0])}"
     vendor_ids = [vendor_id.data for vendor_id in payloads.all(VendorId)]
     nat_t = [data for data in vendor_ids if data in _NAT_T]
-    usable = _GOOD_NAT_T.intersection(named) or _POOR_NAT_T.intersection(named)
+    usable = (
+        _GOOD_NAT_T.intersection(named)
+        or _POOR_NAT_T.intersection(named)
+        or {profiles.DRAFT_00}.intersection(named)
+    )
     if len(nat_t) > 1 or not usable.issuperset(nat_t):
         yield Cause.MM2_NAT_T_VENDOR_IDS, ", ".join(data.hex() for data in nat_t)
     if profiles.FRAGMENTATION in vendor_ids:

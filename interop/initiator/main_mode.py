@@ -150,7 +150,8 @@ class MainMode:
         request: list[Payload] = signer.prove(proof) if signer else [identity, Hash(proof)]
         if session.contact_within:
             request.append(session.contact())
-        session.floated = session.floated or session.nat
+        floats = session.nat_t is not None and session.nat_t.floats
+        session.floated = session.floated or (session.nat and floats)
         self.step = Step.MESSAGE_6
         datagram = session.sealed(
             ExchangeType.IDENTITY_PROTECTION, _MESSAGE_ID, request, self._chain

@@ -1,10 +1,11 @@
 """The variants of NAT traversal as racoon speaks them (AI, natt_fill_options)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ikev1.wire.enums import EncapsulationMode, PayloadType
 from interop.initiator.profiles import (
     APPLE_NAT_T,
+    DRAFT_00,
     DRAFT_02,
     DRAFT_02_N,
     DRAFT_03,
@@ -23,6 +24,8 @@ class NatT:
     mode: EncapsulationMode
     own_end_first: bool = False
     """The order of NAT-D, both ways (AI, ident_ir2mx, natt_compare_addr_hash)."""
+    floats: bool = True
+    """Whether IKE goes on on port 4500 behind a NAT (AR, natt_float_ports: not with -00)."""
 
 
 _EARLY = NatT(
@@ -39,4 +42,5 @@ VARIANTS = {
     DRAFT_03: _EARLY,
     DRAFT_02_N: _EARLY,
     DRAFT_02: _EARLY,
+    DRAFT_00: replace(_EARLY, floats=False),
 }

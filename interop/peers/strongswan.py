@@ -64,6 +64,7 @@ connections {{
         proposals = {ike_proposals}
         rekey_time = {ike_lifetime}
         dpd_delay = {dpd_delay}
+        dpd_timeout = {dpd_timeout}
         unique = {unique}
         encap = {encap}
         fragmentation = {fragmentation}
@@ -80,6 +81,8 @@ connections {{
                 remote_ts = {remote_ts}
                 esp_proposals = {esp_proposals}
                 rekey_time = {esp_lifetime}
+                dpd_action = {on_loss}
+                close_action = {on_loss}
             }}
         }}
     }}
@@ -119,6 +122,9 @@ class Connection:
     ike_lifetime: str = "4h"
     esp_lifetime: str = "1h"
     dpd_delay: str = "0s"
+    dpd_timeout: str = "150s"
+    on_loss: str = "none"
+    """What to do when the peer is dead or has deleted the SA: "none", "trap" or "start"."""
     unique: str = "no"
     encap: bool = False
     """Whether to insist on ESP in UDP by feigning a NAT."""
@@ -148,6 +154,8 @@ class Connection:
             ike_lifetime=self.ike_lifetime,
             esp_lifetime=self.esp_lifetime,
             dpd_delay=self.dpd_delay,
+            dpd_timeout=self.dpd_timeout,
+            on_loss=self.on_loss,
             unique=self.unique,
             encap="yes" if self.encap else "no",
             fragmentation=self.fragmentation,

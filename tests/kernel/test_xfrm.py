@@ -14,7 +14,7 @@ from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Nam
 from tests.support.xfrm_plan import L2TP_PORT, ClientPath, Keys, block_policies
 from xfrm import sockets
 from xfrm.algorithms import aead, encryption, integrity
-from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction, Group
+from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP, Direction, Group, UdpEncap
 from xfrm.errors import KernelError
 from xfrm.events import Acquire, Event, Expire, NatMapping, Resync
 from xfrm.model import Encap, Encryption, Lifetime, Mark, Policy, Sa, Selector, Template
@@ -205,6 +205,46 @@ def test_both_ways_are_encrypted_and_marked(net: Lab, keys: Keys, nat_port: int 
                     assert SECRET[::-1] not in packet.payload
                     if nat_port:
                         assert packet.ports == (nat_port, NAT_T_PORT)
+
+    run(scenario())
+
+
+def test_esp_on_the_ike_port_behind_a_non_ike_marker(net: Lab) -> None:
+    """Draft -00 of NAT traversal. Linux took it out in 6.10; the lab's kernel is older."""
+    plan = replace(path(nat_port=61000), server_nat_port=500, form=UdpEncap.ESPINUDP_NON_IKE)
+    ends = Ends.of(plan)
+    ike = bytes(range(1, 60))
+
+    async def scenario() -> None:
+        async with both(net, ends) as (gateway, _):
+            with (
+                l2tp_socket(net.gateway) as server,
+                l2tp_socket(net.client) as client,
+                net.gateway.udp(500) as gateway_ike,
+                net.client.udp(61000) as client_ike,
+                Capture(net.gateway) as to_gateway,
+                Capture(net.client) as to_client,
+            ):
+                assert sockets.accept_esp_among_ike(gateway_ike)
+                assert sockets.accept_esp_among_ike(client_ike)
+                send(client, SECRET, (GATEWAY, L2TP_PORT), ends.client_mark.value)
+                assert receive(server) == (SECRET, plan.mark.value)
+                send(server, SECRET[::-1], (CLIENT, L2TP_PORT), plan.mark.value)
+                assert receive(client) == (SECRET[::-1], ends.client_mark.value)
+                for capture, spi in (
+                    (to_gateway, ends.inbound.spi),
+                    (to_client, ends.outbound.spi),
+                ):
+                    (packet,) = capture.packets()
+                    assert set(packet.ports) == {500, 61000}
+                    marker, esp = packet.payload[8:16], packet.payload[16:]
+                    assert (marker, esp[:4]) == (bytes(8), spi.to_bytes(4))
+                    assert SECRET not in esp
+                    assert SECRET[::-1] not in esp
+                # IKE passes beside it.
+                client_ike.sendto(ike, (GATEWAY, 500))
+                assert gateway_ike.recv(100) == ike
+            assert gateway.get_sa(ends.inbound.spi, GATEWAY).sa == ends.inbound
 
     run(scenario())
 

@@ -9,14 +9,16 @@ import asyncio
 import errno
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path as FilePath
 
 from cli.ikev1d.control import ControlServer
+from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.udp import NAT_T_PORT, IkeSockets
 from cli.ikev1d.workers import Workers, work
-from ikev1.core.effects import ComputeDh, Path
+from ikev1.core.effects import ComputeDh, Path, Send
 from ikev1.core.exchange import PublicKeyWork
 from l2tp.datapath import Counters, LinkSettings
 from l2tp.datapath.errors import DataPathError, SharedFlowError
@@ -55,6 +57,8 @@ class SimulatedMachine:
         self.ike: SimulatedIkeSockets | None = None
         self.listener: SimulatedL2tpSocket | None = None
         self.tap: SimulatedTap | None = None
+        self.farewells: dict[int, Sequence[Send]] = {}
+        """Last words, by mark."""
         self.tunnels: dict[int, SimulatedTunnel] = {}
         """The kernel's L2TP tunnels, by ID."""
         self.sockets: dict[tuple[str, Address], list[SimulatedTunnel]] = {}
@@ -75,6 +79,7 @@ class SimulatedMachine:
             control_server=SimulatedControlServer,
             workers=lambda random_octets: SimulatedWorkers(self, random_octets),
             esp_tap=lambda report: SimulatedTap(self, report),
+            farewells=lambda path: SimulatedFarewells(self, path),
             random=random.Random(self.dice.random()).randbytes,
         )
 
@@ -128,6 +133,7 @@ class SimulatedIkeSockets(IkeSockets):
 
     def __init__(self, machine: SimulatedMachine) -> None:
         self._machine = machine
+        self.esp_on_ike_port = False
         self._take: Callable[[bytes, Path], None] | None = None
         self.before: Callable[[bytes], None] = lambda datagram: None
         """Called with each datagram before the gateway gets it."""
@@ -173,6 +179,25 @@ class SimulatedL2tpSocket(L2tpSocket):
 
     def close(self) -> None:
         self._machine.listener = None
+
+
+class SimulatedFarewells(Farewells):
+    """The file of last words, which a crash of the gateway leaves behind."""
+
+    def __init__(self, machine: SimulatedMachine, path: FilePath) -> None:
+        super().__init__(path)
+        self._machine = machine
+
+    def open(self) -> list[Send]:
+        earlier = [send for words in self._machine.farewells.values() for send in words]
+        self._machine.farewells.clear()
+        return earlier
+
+    def keep(self, mark: int, words: Sequence[Send]) -> None:
+        self._machine.farewells[mark] = words
+
+    def forget(self, mark: int) -> None:
+        self._machine.farewells.pop(mark, None)
 
 
 class SimulatedTap(EspTap):

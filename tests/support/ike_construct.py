@@ -118,7 +118,7 @@ IDENTIFICATION = Struct(
         lambda identification: (
             len(identification.data)
             in {1: {4}, 4: {8}, 7: {8}, 5: {16}, 6: {32}, 8: {32}}.get(
-                identification.id_type, range(1, 65536)
+                identification.id_type, range(65536)
             )
         )
     ),

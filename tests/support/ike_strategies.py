@@ -78,7 +78,7 @@ sa_payloads = (
 def _identification(draw: st.DrawFn) -> Identification:
     id_type = draw(st.sampled_from(list(IdType)) | octet.map(IdType))
     size = ADDRESS_SIZES.get(id_type)
-    body = data if size is None else st.binary(min_size=size, max_size=size)
+    body = data | st.just(b"") if size is None else st.binary(min_size=size, max_size=size)
     return Identification(id_type, draw(octet), draw(short), draw(body))
 
 

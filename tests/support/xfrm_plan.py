@@ -8,7 +8,7 @@ what came in clear is told from what came through an SA.
 
 from dataclasses import dataclass
 
-from xfrm.constants import IPPROTO_UDP, Action, Direction
+from xfrm.constants import IPPROTO_UDP, Action, Direction, UdpEncap
 from xfrm.model import (
     Aead,
     Encap,
@@ -52,10 +52,11 @@ class ClientPath:
     reqid: int
     client_nat_port: int | None = None
     server_nat_port: int = 4500
+    form: UdpEncap = UdpEncap.ESPINUDP
 
     def inbound_sa(self, spi: int, keys: Keys, lifetime: Lifetime, replay_window: int = 32) -> Sa:
         """The SA from the client, under the SPI we gave it."""
-        encap = self.client_nat_port and Encap(self.client_nat_port, self.server_nat_port)
+        encap = self._encap(self.client_nat_port, self.server_nat_port)
         return Sa(
             spi=spi,
             src=self.client,
@@ -65,7 +66,7 @@ class ClientPath:
             integrity=keys.integrity,
             aead=keys.aead,
             selector=self._inbound_selector(),
-            encap=encap or None,
+            encap=encap,
             mapping_interval=MAPPING_INTERVAL if encap else 0,
             set_mark=self.mark,
             replay_window=replay_window,
@@ -74,7 +75,7 @@ class ClientPath:
 
     def outbound_sa(self, spi: int, keys: Keys, lifetime: Lifetime) -> Sa:
         """The SA to the client, under the SPI the client gave it."""
-        encap = self.client_nat_port and Encap(self.server_nat_port, self.client_nat_port)
+        encap = self._encap(self.server_nat_port, self.client_nat_port)
         return Sa(
             spi=spi,
             src=self.server,
@@ -84,10 +85,15 @@ class ClientPath:
             integrity=keys.integrity,
             aead=keys.aead,
             selector=self._outbound_selector(),
-            encap=encap or None,
+            encap=encap,
             mark=self.mark,
             lifetime=lifetime,
         )
+
+    def _encap(self, source_port: int | None, destination_port: int | None) -> Encap | None:
+        if not source_port or not destination_port:
+            return None
+        return Encap(source_port, destination_port, self.form)
 
     def inbound_policy(self) -> Policy:
         """Let L2TP of the client in, if it came through the client's SA."""

@@ -376,6 +376,43 @@ def test_any_private_address_behind_a_nat() -> None:
     check_up(client)
 
 
+@pytest.mark.parametrize("port", [0, 1701, 49152])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (IdType.FQDN, b""),
+        (IdType.USER_FQDN, b""),
+        (IdType.KEY_ID, b""),
+        (IdType.KEY_ID, b"\x00\xff"),
+        (IdType.DER_ASN1_DN, b"\x30\x00"),
+        (IdType.IPV4_ADDR, bytes(4)),
+        (IdType.IPV4_ADDR_SUBNET, bytes.fromhex("0a000000ff000000")),
+        (IdType.IPV6_ADDR, bytes(16)),
+        (IdType(200), b"odd"),
+    ],
+    ids=str,
+)
+def test_any_odd_identity_behind_a_nat(kind: IdType, data: bytes, port: int) -> None:
+    """In transport mode it means nothing there; the port does."""
+    odd = Identification(kind, 17, port, data)
+    client = Chooses.behind_nat(IkeHost(), FAST).naming(odd).dial()
+    check_up(client)
+    assert client.child().client_port == port
+    assert client.sas[0].ids[0] == odd
+
+
+@pytest.mark.parametrize("fqdn", ["", "laptop", "b\u00fcro\n"])
+def test_an_odd_identity_in_phase_1(fqdn: str) -> None:
+    client = Dialin.behind_nat(IkeHost(), replace(FAST, fqdn=fqdn)).connect()
+    check_up(client)
+
+
+def test_an_empty_address_in_phase_1_or_2_is_malformed() -> None:
+    host = IkeHost()
+    Chooses.behind_nat(host, FAST).naming(Identification(IdType.IPV4_ADDR, 17, 1701, b"")).dial()
+    assert host.inbound == {}
+
+
 def test_a_network_is_no_address_without_a_nat() -> None:
     network = Identification(IdType.IPV4_ADDR_SUBNET, 0, 0, bytes.fromhex("c6336407ffffffff"))
     host = IkeHost()

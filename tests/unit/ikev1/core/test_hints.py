@@ -25,7 +25,7 @@ from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import build_message, parse_payloads
 from ikev1.wire.payloads import Delete, Notification
 from interop.clients.ike import IPHONE
-from interop.initiator.effects import EspDeleted
+from interop.initiator.effects import Closed, EspDeleted
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import NAT, Dialin
 from tests.support.ike_host import IkeHost, deterministic
@@ -199,3 +199,40 @@ def test_the_children_of_clients_have_it() -> None:
     client = Dialin(host, FAST).connect()
     client.quick_mode()
     assert {stamp_of(spi) for spi in host.inbound} == {host.engine.spi_stamp}
+
+
+# --- last words ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Dialin, Dialin.behind_nat])
+def test_a_farewell_made_in_advance_ends_everything(kind: type[Dialin]) -> None:
+    """The daemon was killed, and the next one sends it: no key is needed for that."""
+    host = IkeHost()
+    client = kind(host, FAST).connect()
+    client.quick_mode()
+    words = host.engine.farewell(client.child().mark)
+    assert len(host.inbound) == 2
+    after_a_restart(client)
+    client.deliver([(send.path, send.datagram) for send in words])
+    deleted = {event.spi for event in client.told_of(EspDeleted)}
+    assert deleted == {spi.to_bytes(4) for spi in host.inbound}
+    assert client.told_of(Closed) == [Closed(by_server=True)]
+
+
+def test_a_farewell_goes_where_the_client_is_now() -> None:
+    host = IkeHost()
+    client = Dialin.behind_nat(host, FAST).connect()
+    host.moved(client.child().inbound_spi, NAT, 64000)
+    words = host.engine.farewell(client.child().mark)
+    assert {send.path.remote_port for send in words} == {64000}
+
+
+def test_there_is_none_for_nobody_and_without_a_phase_1() -> None:
+    host = IkeHost()
+    client = Dialin(host, FAST).connect()
+    mark = client.child().mark
+    assert host.engine.farewell(mark + 1) == []
+    goodbye = Delete(1, ProtocolId.ISAKMP, (client.initiator.cookies,))
+    client.give(client.protect([goodbye]))
+    assert client.child() in host.inbound.values()
+    assert host.engine.farewell(mark) == []

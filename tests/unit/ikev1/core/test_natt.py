@@ -73,13 +73,13 @@ def test_situations_in_words() -> None:
 
 
 def test_ours_are_of_the_remote_end_first() -> None:
-    for variant in natt.VARIANTS[:-1]:
+    for variant in (variant for variant in natt.VARIANTS if variant is not APPLE):
         first, second = natt.make_nat_d(variant, HashAlgorithm.SHA1, COOKIES, PATH)
         assert (first.data, second.data) == (of(PATH).data, our(PATH).data)
         assert first.type == second.type == variant.nat_d
 
 
-RFC, DRAFT_3, DRAFT_2_N, DRAFT_2, DRAFT_8, _, _, _, DRAFT_4, APPLE = natt.VARIANTS
+RFC, DRAFT_3, DRAFT_2_N, DRAFT_2, DRAFT_8, _, _, _, DRAFT_4, APPLE, DRAFT_0 = natt.VARIANTS
 
 
 def test_apples_are_of_their_senders_end_first() -> None:
@@ -128,6 +128,9 @@ def test_what_clients_are_shown(nat: tuple[bool, bool], public: str | None, show
         ((APPLE, DRAFT_4, DRAFT_8), DRAFT_8),
         ((APPLE, DRAFT_4), DRAFT_4),
         ((APPLE,), APPLE),
+        ((DRAFT_0, APPLE), APPLE),
+        ((DRAFT_0, DRAFT_2, RFC), RFC),
+        ((DRAFT_0,), DRAFT_0),
         ((), None),
     ],
 )
@@ -135,8 +138,8 @@ def test_the_best_variant_is_chosen_whatever_the_order(
     offered: tuple[natt.Variant, ...], chosen: natt.Variant | None
 ) -> None:
     vendor_ids = [b"something else", *(variant.vendor_id for variant in offered)]
-    assert natt.choose_variant(vendor_ids) == chosen
-    assert natt.choose_variant(vendor_ids[::-1]) == chosen
+    assert natt.choose_variant(vendor_ids, esp_on_ike_port=True) == chosen
+    assert natt.choose_variant(vendor_ids[::-1], esp_on_ike_port=True) == chosen
 
 
 def test_vendor_ids_are_those_that_clients_send() -> None:
@@ -151,9 +154,17 @@ def test_vendor_ids_are_those_that_clients_send() -> None:
         "80d0bb3def54565ee84645d4c85ce3ee",
         "9909b64eed937c6573de52ace952fa6b",
         "4df37928e9fc4fd1b3262170d515c662",
+        "4485152d18b6bbcd0be8a8469579ddcc",
     ]
     numbers = [(variant.nat_d, variant.nat_oa) for variant in natt.VARIANTS]
-    assert numbers == [(20, 21), *[(130, 131)] * 3, *[(15, 16)] * 6]
+    assert numbers == [(20, 21), *[(130, 131)] * 3, *[(15, 16)] * 6, (130, 131)]
+
+
+def test_a_kernel_without_the_non_ike_marker_does_without_draft_00() -> None:
+    offered = [DRAFT_0.vendor_id]
+    assert natt.choose_variant(offered, esp_on_ike_port=False) is None
+    offered.append(DRAFT_2.vendor_id)
+    assert natt.choose_variant(offered, esp_on_ike_port=False) == DRAFT_2
 
 
 def test_nat_oa() -> None:

@@ -35,6 +35,7 @@ NUMBERS = {
     DRAFT_03: (PayloadType.NAT_D_DRAFT, EncapsulationMode.UDP_TRANSPORT_DRAFT),
     DRAFT_02_N: (PayloadType.NAT_D_DRAFT, EncapsulationMode.UDP_TRANSPORT_DRAFT),
     DRAFT_02: (PayloadType.NAT_D_DRAFT, EncapsulationMode.UDP_TRANSPORT_DRAFT),
+    DRAFT_00: (PayloadType.NAT_D_DRAFT, EncapsulationMode.UDP_TRANSPORT_DRAFT),
     **dict.fromkeys(
         (*LATE_DRAFTS, APPLE_NAT_T), (PayloadType.NAT_D_DRAFT_04, EncapsulationMode.UDP_TRANSPORT)
     ),
@@ -86,7 +87,7 @@ def both_see(client: Dialin) -> tuple[str, str]:
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("vendor_id", NUMBERS)
 def test_named_alone(vendor_id: bytes, position: str) -> None:
-    client = dial(IkeHost(), position, (vendor_id,))
+    client = dial(IkeHost(settings(esp_on_ike_port=True)), position, (vendor_id,))
     sas = client.quick_mode()
     check_up(client)
     assert both_see(client) == (position, position)
@@ -95,12 +96,27 @@ def test_named_alone(vendor_id: bytes, position: str) -> None:
     assert client.initiator._session.nat_t.nat_d == nat_d
     assert sas.mode == (EncapsulationMode.TRANSPORT if position == "none" else mode)
     assert client.child().encapsulated is (position != "none")
-    assert client.floated is (position != "none")
+    assert client.floated is (position != "none" and vendor_id != DRAFT_00)
+    port = 4500 if client.floated else 500
+    assert (client.child().path.local_port, client.child().path) == (port, client.ike_sa.path)
+
+
+def test_draft_00_follows_a_nat_that_rebinds_on_port_500() -> None:
+    host = IkeHost(settings(esp_on_ike_port=True))
+    client = dial(host, "client", (DRAFT_00,))
+    client.quick_mode()
+    client.ports = (62000, 62001)
+    client.run(client.initiator.are_you_there(1))
+    assert client.child().path.remote_port == 62000
+    assert host.outbound[client.child().inbound_spi].path.remote_port == 62000
+    host.moved(client.child().inbound_spi, NAT, 63000)
+    assert client.child().path.remote_port == client.ike_sa.path.remote_port == 63000
+    assert not client.child().path.encapsulated
 
 
 @pytest.mark.parametrize("named", [(), (DRAFT_00,)], ids=["none", "draft-00"])
 def test_without_a_variant_that_is_served(named: tuple[bytes, ...]) -> None:
-    """No NAT is looked for; bare ESP works where there is none."""
+    """No NAT is looked for; bare ESP works where there is none. Not every kernel has draft -00."""
     client = dial(IkeHost(), "none", named)
     client.quick_mode()
     check_up(client)
@@ -120,7 +136,8 @@ def test_without_a_variant_that_is_served(named: tuple[bytes, ...]) -> None:
 @pytest.mark.parametrize("vendor_id", NUMBERS)
 @pytest.mark.parametrize("position", ["server", "both"])
 def test_a_public_address_hides_the_nat_before_us(position: str, vendor_id: bytes) -> None:
-    client = dial(IkeHost(settings(public_address=PUBLIC)), position, (vendor_id,))
+    host = IkeHost(settings(public_address=PUBLIC, esp_on_ike_port=True))
+    client = dial(host, position, (vendor_id,))
     client.quick_mode()
     check_up(client)
     # Without a NAT of its own the client is made to see one, or its ESP would come bare.

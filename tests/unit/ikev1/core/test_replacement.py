@@ -118,6 +118,18 @@ def test_with_a_key_of_many_nobody_is_taken_for_another(
         assert host.inbound[child.inbound_spi] == host.outbound[child.inbound_spi] == child
 
 
+def test_names_are_compared_in_full_and_without_regard_to_case() -> None:
+    long = "a" * 150
+    keys = [PresharedKey("n", name.encode(), identity=f"@{long}{name}") for name in ("one", "two")]
+    host = IkeHost(serving(*keys))
+    for key, name in zip(keys, ("one", "two"), strict=True):
+        dial(host, key, replace(QUIET, fqdn=long + name)).connect()
+    assert len(host.engine.clients) == 2
+    dial(host, keys[0], replace(QUIET, fqdn=(long + "one").upper()), port=63000).connect()
+    assert len(host.engine.clients) == 2
+    assert len(host.told_of(ClientDown)) == 1
+
+
 def test_an_address_that_a_key_is_bound_to_names_nobody() -> None:
     """Every home has a 192.168.1.2, and the key may be in several."""
     bound = PresharedKey("homes", PSK, identity="192.168.1.2")

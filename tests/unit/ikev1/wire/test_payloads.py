@@ -34,6 +34,7 @@ COOKIES = bytes(range(1, 17))
         (4, "0a0b", KeyExchange(b"\x0a\x0b")),
         (5, "01 11 01f4 0a000001", Identification(IdType.IPV4_ADDR, 17, 500, b"\x0a\x00\x00\x01")),
         (5, "02 00 0000 61", Identification(IdType.FQDN, 0, 0, b"a")),
+        (5, "0b 00 0000", Identification(IdType.KEY_ID, 0, 0, b"")),
         (5, "c8 06 ffff 00", Identification(IdType(200), 6, 65535, b"\x00")),
         (6, "04 3000", Certificate(CertEncoding.X509_SIGNATURE, b"\x30\x00")),
         (6, "63 00", Certificate(CertEncoding(99), b"\x00")),
@@ -106,7 +107,7 @@ def test_every_field_has_its_place(kind: int, body: str, value: Payload) -> None
     ("kind", "body", "notify"),
     [
         pytest.param(5, "01 11 01", NotifyType.PAYLOAD_MALFORMED, id="ID cut"),
-        pytest.param(5, "0b 00 0000", NotifyType.PAYLOAD_MALFORMED, id="ID of nothing"),
+        pytest.param(5, "01 00 0000", NotifyType.INVALID_ID_INFORMATION, id="IPv4 of nothing"),
         pytest.param(5, "01 11 01f4 0a0000", NotifyType.INVALID_ID_INFORMATION, id="IPv4 of 3"),
         pytest.param(5, "05 11 01f4 0a000001", NotifyType.INVALID_ID_INFORMATION, id="IPv6 of 4"),
         pytest.param(5, "04 11 01f4 0a000001", NotifyType.INVALID_ID_INFORMATION, id="no mask"),
