@@ -9,13 +9,12 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from ikev1.crypto.signatures import PublicKey, SignatureError, check_strength, method_of
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.x509 import names
-from ikev1.x509.errors import CertificateError
+from ikev1.x509.errors import UNREADABLE, CertificateError
 
 MAX_BUNDLE = 16
 """Certificates of one PKCS #7 bundle."""
@@ -77,15 +76,7 @@ def _guarded(step: Callable[[], T]) -> T:
         return step()
     except CertificateError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-        Warning,
-    ) as error:
+    except UNREADABLE as error:
         raise CertificateError(f"the certificate cannot be read: {error}") from None
 
 

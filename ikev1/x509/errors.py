@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from ikev1.wire.enums import NotifyType
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    Warning,
+)
+"""All that the library raises on bad DER, as found by trying (`tests/property/test_x509.py`).
+
+Warnings are errors in tests only.
+"""
 
 
 class CertificateError(Exception):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cryptography.x509 import Name, ObjectIdentifier
 from cryptography.x509.oid import NameOID
 
-from ikev1.x509.errors import CertificateError
+from ikev1.x509.errors import UNREADABLE, CertificateError
 
 MAX_NAME = 2048
 """Octets of a distinguished name in DER."""
@@ -57,7 +57,7 @@ def parse(der: bytes) -> Name:
         raise CertificateError(f"distinguished name of {len(der)} octets")
     try:
         return Name.from_bytes(der)
-    except (ValueError, Warning):
+    except UNREADABLE:
         raise CertificateError("the distinguished name is not DER") from None
 
 

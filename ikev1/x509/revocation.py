@@ -21,7 +21,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from ikev1.x509 import names
 from ikev1.x509.certificate import Certificate, read
-from ikev1.x509.errors import CertificateError
+from ikev1.x509.errors import UNREADABLE, CertificateError
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the future a source may say that it was made."""
@@ -81,7 +81,7 @@ def read_crl(der: bytes) -> Crl:
                     f"CRL with an extension that is not understood: {extension.oid.dotted_string}"
                 )
         _ = parsed.issuer, parsed.last_update_utc, parsed.next_update_utc
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise CertificateError(f"the CRL cannot be read: {error}") from None
     return Crl(parsed, der)
 
@@ -186,14 +186,7 @@ def read_response(
     """Read and verify the response to `make_request`. Raises SourceError."""
     try:
         return _read_response(ocsp.load_der_ocsp_response(der), certificate, issuer, now)
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        InvalidSignature,
-        CertificateError,
-        x509.ExtensionNotFound,
-    ) as error:
+    except (*UNREADABLE, InvalidSignature, CertificateError, x509.ExtensionNotFound) as error:
         raise SourceError(f"the OCSP response cannot be used: {error or 'bad signature'}") from None
 
 

@@ -198,6 +198,7 @@ NAMES = st.lists(
 
 
 @given(NAMES, NAMES)
+@settings(max_examples=50)
 def test_equality_of_names_is_that_of_their_parts(one: x509.Name, other: x509.Name) -> None:
     assert names.equal(one, one)
     assert names.equal(one, other) == names.equal(other, one)
@@ -207,6 +208,7 @@ def test_equality_of_names_is_that_of_their_parts(one: x509.Name, other: x509.Na
 
 
 @given(NAMES)
+@settings(max_examples=50)
 def test_what_is_shown_can_be_written_as_a_pattern(name: x509.Name) -> None:
     """So that an operator may copy an identity out of the log into the configuration."""
     if name.rdns:

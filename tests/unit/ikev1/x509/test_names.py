@@ -131,6 +131,14 @@ def test_what_is_no_name(der: bytes) -> None:
         names.parse(der)
 
 
+def test_a_string_of_bits_where_none_belongs() -> None:
+    """A library's TypeError, which a stranger could send into the event loop."""
+    der = ALICE.public_bytes()
+    place = der.index(b"Acme") - 2
+    with pytest.raises(CertificateError):
+        names.parse(der[:place] + b"\x03\x04\0cme" + der[place + 6 :])
+
+
 def test_every_truncation_of_a_name() -> None:
     """CVE-2013-6075: a shorter name passed for the longer one it begins."""
     der = ALICE.public_bytes()

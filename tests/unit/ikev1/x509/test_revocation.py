@@ -141,6 +141,13 @@ def test_an_authority_that_may_not_sign_lists() -> None:
     )
 
 
+def test_a_list_of_an_unknown_version() -> None:
+    der = ROOT.crl().public_bytes(Encoding.DER)
+    version = der.index(b"\x02\x01\x01")
+    with pytest.raises(CertificateError, match="cannot be read"):
+        read_crl(der[: version + 2] + b"\x09" + der[version + 3 :])
+
+
 @pytest.mark.parametrize("size", [0, 1, 10, 100, -1])
 def test_a_truncated_list(size: int) -> None:
     with pytest.raises(CertificateError, match="cannot be read"):
