@@ -19,6 +19,8 @@ from xfrm.flat import Layout
 from xfrm.messages import XFRM_USER_TMPL, XFRM_USERPOLICY_INFO
 
 IP_PKTINFO = 8
+IP_MTU_DISCOVER = 10
+IP_PMTUDISC_DONT = 0
 IP_XFRM_POLICY = 17
 SO_MARK = 36
 SO_RCVMARK = 75
@@ -106,6 +108,15 @@ def accept_esp_among_ike(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def allow_fragments(sock: socket.socket) -> None:
+    """Let routers fragment what this socket sends: never set "don't fragment". Raises KernelError.
+
+    An IKE message of more than the path carries would otherwise be lost, and its repetitions too,
+    where a firewall keeps the ICMP messages back that tell.
+    """
+    _set(sock, socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "allow_fragments")
 
 
 def report_packet_info(sock: socket.socket) -> None:

@@ -63,7 +63,7 @@ class Farewells:
                 for send in words
             ]
         )
-        if not words or len(record) > SLOT - _LENGTH:
+        if len(record) > SLOT - _LENGTH:
             self.forget(mark)
             return
         slot = self._slots.get(mark)

@@ -51,6 +51,9 @@ from xfrm.esp_tap import StrayEsp
 
 Question = InstallInbound | InstallOutbound | CountReceived | CountChild
 
+FAREWELL_DELAY = 0.5
+"""Seconds until last words follow a change: a login or a rekey is not made to wait for them."""
+
 
 def make_settings(config: Config, unusable: Collection[str], *, esp_on_ike_port: bool) -> Settings:
     """The engine's settings: what the operator allows, less what the kernel lacks."""
@@ -147,6 +150,8 @@ class IkeHost:
         self._sas = sas
         self._story = story
         self._farewells = farewells
+        self._outdated: dict[int, asyncio.TimerHandle] = {}
+        """Clients whose last words are to be made anew, by mark."""
         self._client_alive = client_alive
         self._client_gone = client_gone
         self._child_coming = child_coming
@@ -202,6 +207,8 @@ class IkeHost:
         """End every client: the kernel has nothing of theirs any more."""
         self._carry_out(self.engine.close_all(cause, self._loop.time()))
         self._timer.cancel()
+        for handle in self._outdated.values():
+            handle.cancel()
         self._workers.close()
         self._revocation.close()
 
@@ -254,7 +261,17 @@ class IkeHost:
                 pass
 
     def _prepare_farewell(self, mark: int) -> None:
-        self._farewells.keep(mark, self.engine.farewell(mark))
+        """Make the client's last words anew, in a moment: all that changes with it is in them."""
+        if mark not in self._outdated:
+            self._outdated[mark] = self._loop.call_later(FAREWELL_DELAY, self._renew_farewell, mark)
+
+    def _renew_farewell(self, mark: int) -> None:
+        del self._outdated[mark]
+        words = self.engine.farewell(mark)
+        if words:
+            self._farewells.keep(mark, words)
+        else:
+            self._farewells.forget(mark)
 
     def _answer(self, question: Question) -> object:
         """Do at once what the engine asks for."""

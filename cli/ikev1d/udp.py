@@ -15,6 +15,7 @@ from ikev1.core.effects import Path
 from xfrm.sockets import (
     accept_esp_among_ike,
     accept_esp_in_udp,
+    allow_fragments,
     bypass_ipsec,
     packet_info,
     report_packet_info,
@@ -45,6 +46,7 @@ class DatagramSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             report_packet_info(self._socket)
+            allow_fragments(self._socket)
             prepare(self._socket)
             self._socket.bind((address, port))
         except BaseException:

@@ -893,6 +893,24 @@ def test_ike_socket_bypasses_policies(net: Lab) -> None:
     run(scenario())
 
 
+def test_routers_may_fragment_ike(net: Lab) -> None:
+    with (
+        net.gateway.udp(500) as ike,
+        net.client.udp(500) as client,
+        Capture(net.client) as to_client,
+    ):
+        ike.sendto(bytes(1400), (CLIENT, 500))
+        sockets.allow_fragments(ike)
+        ike.sendto(bytes(1400), (CLIENT, 500))
+        # Above the link's MTU it leaves in fragments.
+        ike.sendto(bytes(4000), (CLIENT, 500))
+        assert [len(client.recv(5000)) for _ in range(3)] == [1400, 1400, 4000]
+        before, after, *pieces = to_client.packets()
+    assert (before.dont_fragment, after.dont_fragment) == (True, False)
+    assert len(pieces) == 3
+    assert not any(piece.dont_fragment for piece in pieces)
+
+
 def test_replies_leave_from_the_address_that_was_asked(net: Lab) -> None:
     other = "192.0.2.77"
     net.gateway.ip(f"address add {other}/24 dev veth0")

@@ -122,6 +122,7 @@ class Packet:
     protocol: int
     payload: bytes
     """What follows the IP header."""
+    dont_fragment: bool = False
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -160,7 +161,8 @@ class Capture:
             header = (data[0] & 15) * 4
             (length,) = struct.unpack_from("!H", data, 2)
             source, destination = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
-            packets.append(Packet(source, destination, data[9], data[header:length]))
+            payload, dont_fragment = data[header:length], bool(data[6] & 0x40)
+            packets.append(Packet(source, destination, data[9], payload, dont_fragment))
 
     def __enter__(self) -> Self:
         return self

@@ -32,6 +32,7 @@ from cli.ikev1d.config.model import (
 from cli.ikev1d.config.source import Key
 from cli.ikev1d.config.users import read_users
 from cli.ikev1d.logs import LogFormat, LogLevel
+from ikev1.core.credentials import MAX_CANDIDATES
 
 SAME_IDENTITY: tuple[SameIdentity, ...] = ("replace", "keep", "several")
 SAME_USER: tuple[SameUser, ...] = ("several", "replace", "keep")
@@ -176,7 +177,7 @@ def _esp(check: Check, table: schema.EspTable) -> Esp:
 
 
 def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
-    return tuple(
+    psks = tuple(
         Psk(
             connection=table.connection,
             secret=check.secret(("psk", index), table),
@@ -188,6 +189,15 @@ def _psks(check: Check, tables: tuple[schema.PskTable, ...]) -> tuple[Psk, ...]:
         )
         for index, table in enumerate(tables)
     )
+    anywhere = [index for index, psk in enumerate(psks) if psk.remote is None]
+    if len(anywhere) > MAX_CANDIDATES:
+        check.warn(
+            ("psk", anywhere[MAX_CANDIDATES]),
+            f"{len(anywhere)} keys are for clients at any address, and only {MAX_CANDIDATES} are "
+            "tried: nobody gets in with this one, or with those below. Give keys a remote network, "
+            "or give clients certificates",
+        )
+    return psks
 
 
 def _connections(

@@ -212,6 +212,16 @@ def test_a_connection_differs_from_the_others_in_what_it_says(load_text: Load) -
     assert phones.same_identity == others.same_identity == "replace"
 
 
+def test_more_keys_for_any_address_than_are_tried_are_worth_a_warning(load_text: Load) -> None:
+    keys = [f'[[psk]]\nsecret = "key {number}"\n' for number in range(64)]
+    named = '[[psk]]\nsecret = "branch"\nremote = "203.0.113.0/24"\n'
+    rest = "[ppp]" + MINIMAL.partition("[ppp]")[2]
+    assert load_text("".join((*keys, named, rest))).warnings == ()
+    (warning,) = load_text("".join((*keys, named, keys[0], rest))).warnings
+    assert "gateway.toml:132: psk[65]: 65 keys are for clients at any address" in warning
+    assert "only 64 are tried" in warning
+
+
 def test_a_connection_that_no_key_is_for_is_worth_a_warning(load_text: Load) -> None:
     (warning,) = load_text(MINIMAL + '[[connection]]\nname = "phnoes"\n').warnings
     assert "gateway.toml:11: connection[0]:" in warning
