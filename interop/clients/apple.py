@@ -196,7 +196,9 @@ _CONDUCT = facts(
     phase1_rekey=Known(0.8, f"{AI} ike_session_get_rekey_lifetime: 0.9 with the greater cookie"),
     phase2_rekey=Known(0.8, f"{AI} pfkey.c, on the kernel's soft lifetime"),
     deletes_rekeyed=Unknown(True, "as racoon does"),
-    renews_on_demand=Known(True, f"{AI} pfkey.c, on the kernel's acquire: the policies stay"),
+    renews_on_demand=Known(
+        True, f"{AP} ipsec_utils.c: its policies stay; {AI} pfkey.c: the kernel acquires"
+    ),
     keepalive=Known(20.0, f"{AI} localconf.c"),
     needs_phase1=Known(False, f"{AI} ike_session.c"),
     certificate=Known(

@@ -11,8 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor, wait
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -53,9 +52,11 @@ CONNECT_LIMIT = 60.0
 _UDP_ENCAP, _UDP_ENCAP_ESPINUDP = 100, 2  # uapi linux/udp.h
 _MAX_DATAGRAM = 65535
 _LONGEST_SLEEP = 1.0
-
+_IPV4 = 4
 
 T = TypeVar("T")
+
+Action = Callable[[EmulatedClient, float], list[Effect]]
 
 
 class ClientStoppedError(LabError):
@@ -67,7 +68,7 @@ class ClientStoppedError(LabError):
 
 
 class EmulatedMachine:
-    """``client`` on ``host``, which dials ``server``. A thread carries its packets."""
+    """``client`` on ``host``, which dials ``server``; the user's side of it."""
 
     def __init__(
         self,
@@ -84,28 +85,21 @@ class EmulatedMachine:
         self.client = client
         self._server = server
         self._secrets = Secrets(psk.encode(), Account(user, password), certificate)
-        self._inner = host.interfaces()["wan0"][0]
-        self._sas = ClientSas(host, self._inner, server)
-        self._lock = threading.RLock()
-        self._told: list[Effect] = []
-        self._engine: EmulatedClient | None = None
         self._before: Life | None = None
-        self._sockets: dict[bool, socket.socket] = {}
-        self._l2tp: socket.socket | None = None
-        self._tun: Tun | None = None
-        self._wake: tuple[int, int] | None = None
-        self._pool = ThreadPoolExecutor(1)
-        self._running: Future[None] | None = None
-        self._stopping = False
+        self._line: _Line | None = None
 
-    # --- what a user does ------------------------------------------------------------------------
+    @property
+    def remarks(self) -> list[Complaint]:
+        """The broken rules that this client does not mind."""
+        return [remark.complaint for remark in self._connected.told_of(Remark)]
 
     def dial_in(self) -> Link:
         """Connect, and wait for the link. Raises `ClientStoppedError`, `StillWaitingError`."""
-        self._open()
-        self._do(lambda engine, now: engine.dial(now))
-        up = until(lambda: self._first(Up), f"{self.client.name} to connect", CONNECT_LIMIT)
-        assert up is not None  # until does not return before
+        self.stop()
+        line = _Line(self.host, self.client, self._server, self._secrets, self._before)
+        self._line = line
+        line.do(lambda engine, now: engine.dial(now))
+        (up,) = until(lambda: line.told_of(Up), f"{self.client.name} to connect", CONNECT_LIMIT)
         dns = tuple(str(address) for address in up.dns)
         return Link(INTERFACE, str(up.address), str(up.server or ""), dns)
 
@@ -123,172 +117,162 @@ class EmulatedMachine:
 
     def hang_up(self) -> None:
         """End PPP, L2TP and IPsec as this client does."""
-        self._do(lambda engine, now: engine.hang_up(now))
-        until(lambda: self._first(Down), f"{self.client.name} to hang up", CONNECT_LIMIT)
+        line = self._connected
+        line.do(lambda engine, now: engine.hang_up(now))
+        until(lambda: line.told_of(Down), f"{self.client.name} to hang up", CONNECT_LIMIT)
         self.stop()
 
     def vanish(self) -> None:
         """Lose power: nobody is told, and nothing is left but the memory of the next start."""
-        with self._lock:
-            assert self._engine is not None
-            self._before = self._engine.life
+        self._before = self._connected.engine.life
         self.stop()
 
     def stop(self) -> None:
         """Close everything at once; the machine is free for another client."""
-        running, self._running = self._running, None
-        if running is None:
-            return
-        self._stopping = True
-        self._poke()
-        wait([running])
-        for sock in (*self._sockets.values(), self._l2tp):
-            if sock is not None:
-                sock.close()
-        self._sockets.clear()
-        if self._tun is not None:
-            self._tun.close()
-        if self._wake is not None:
-            for descriptor in self._wake:
-                os.close(descriptor)
-        self._sas.clear()
+        if self._line is not None:
+            self._line.close()
 
     @property
-    def remarks(self) -> list[Complaint]:
-        """The broken rules that this client does not mind."""
-        with self._lock:
-            return [effect.complaint for effect in self._told if isinstance(effect, Remark)]
+    def _connected(self) -> "_Line":
+        if self._line is None:
+            raise RuntimeError("the client has not dialled")
+        return self._line
 
-    # --- inside ----------------------------------------------------------------------------------
+    def _rekey(self, phase: int, action: Action) -> None:
+        line = self._connected
 
-    def _open(self) -> None:
-        self.stop()
-        self._told = []
-        for floated, port in ((False, IKE_PORT), (True, FLOATED_PORT)):
-            sock = self._bound(port)
-            if floated:
-                sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
-            self._sockets[floated] = sock
-        self._l2tp = self._bound(self.client.l2tp.profile.port)
-        self._tun = Tun(self.host, INTERFACE)
-        self._wake = os.pipe()
-        path = ClientPath(ip_address(self._inner), ip_address(self._server))
-        self._engine = EmulatedClient(
-            self.client,
-            self._secrets,
-            replace(path, l2tp_port=self._l2tp.getsockname()[1]),
-            os.urandom,
-            before=self._before,
-        )
-        self._stopping = False
+        def done() -> int:
+            return sum(event.phase == phase for event in line.told_of(Rekeyed))
+
+        before = done()
+        line.do(action)
+        until(lambda: done() > before, f"phase {phase} to be new", CONNECT_LIMIT)
+
+
+class _Line:
+    """One connection: the engine, all that it uses, and the thread that carries its packets."""
+
+    def __init__(
+        self, host: Host, client: Client, server: str, secrets: Secrets, before: Life | None
+    ) -> None:
+        inner = host.interfaces()["wan0"][0]
+        self._server = server
+        self._sas = ClientSas(host, inner, server)
+        self._ike = {
+            False: _bound(host, inner, IKE_PORT),
+            True: _bound(host, inner, FLOATED_PORT),
+        }
+        self._ike[True].setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
+        self._l2tp = _bound(host, inner, client.l2tp.profile.port)
+        self._tun = Tun(host, INTERFACE)
+        l2tp_port = self._l2tp.getsockname()[1]
+        path = ClientPath(ip_address(inner), ip_address(server), l2tp_port=l2tp_port)
+        self.engine = EmulatedClient(client, secrets, path, os.urandom, before=before)
+        self._told: list[Effect] = []
+        self._lock = threading.RLock()
+        self._alarm, self._bell = os.pipe()
+        self._closed = False
+        self._pool = ThreadPoolExecutor(1)
         self._running = self._pool.submit(self._run)
 
-    def _bound(self, port: int) -> socket.socket:
-        sock = self.host.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.bind((self._inner, port))
-        return sock
-
-    def _do(self, action: Callable[[EmulatedClient, float], list[Effect]]) -> None:
+    def do(self, action: Action) -> None:
+        """Let the engine do something."""
         with self._lock:
-            assert self._engine is not None  # it has dialled
-            self._carry_out(action(self._engine, time.monotonic()))
-        self._poke()
+            self._carry_out(action(self.engine, time.monotonic()))
+        os.write(self._bell, b"\0")
 
-    def _rekey(self, phase: int, action: Callable[[EmulatedClient, float], list[Effect]]) -> None:
-        before = self._count(phase)
-        self._do(action)
-        until(lambda: self._count(phase) > before, f"phase {phase} to be new", CONNECT_LIMIT)
+    def told_of(self, kind: type[T]) -> list[T]:
+        """What the engine has told of a kind.
 
-    def _count(self, phase: int) -> int:
-        self._first(Rekeyed)
-        with self._lock:
-            return sum(isinstance(it, Rekeyed) and it.phase == phase for it in self._told)
-
-    def _first(self, kind: type[T]) -> T | None:
-        """The first that was told of a kind. Raises `ClientStoppedError`, and what `_run` did."""
-        if self._running is not None and self._running.done():
+        Raises `ClientStoppedError`, and what may have ended the thread.
+        """
+        if self._running.done():
             self._running.result()
         with self._lock:
             for effect in self._told:
                 if isinstance(effect, Stopped):
                     raise ClientStoppedError(effect.complaint)
-            return next((effect for effect in self._told if isinstance(effect, kind)), None)
+            return [effect for effect in self._told if isinstance(effect, kind)]
 
-    def _poke(self) -> None:
-        assert self._wake is not None
-        os.write(self._wake[1], b"\0")
+    def close(self) -> None:
+        """End the thread, and everything with it. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        os.write(self._bell, b"\0")
+        wait([self._running])
+        self._pool.shutdown()
+        for sock in (*self._ike.values(), self._l2tp):
+            sock.close()
+        self._tun.close()
+        os.close(self._alarm)
+        os.close(self._bell)
+        self._sas.clear()
 
     def _run(self) -> None:
-        """Carry packets and run the timers until `stop`."""
-        assert self._engine is not None
-        assert self._l2tp is not None
-        assert self._tun is not None
-        assert self._wake is not None
-        poll = select.poll()
+        """Carry packets and run the timers until `close`."""
         readers: dict[int, Callable[[], None]] = {
-            self._sockets[False].fileno(): lambda: self._ike_readable(False),
-            self._sockets[True].fileno(): lambda: self._ike_readable(True),
+            self._ike[False].fileno(): lambda: self._ike_readable(floated=False),
+            self._ike[True].fileno(): lambda: self._ike_readable(floated=True),
             self._l2tp.fileno(): self._l2tp_readable,
             self._tun.file: self._tun_readable,
-            self._wake[0]: self._woken,
+            self._alarm: self._alarmed,
         }
+        poll = select.poll()
         for descriptor in readers:
             poll.register(descriptor, select.POLLIN)
-        while not self._stopping:
+        while not self._closed:
             with self._lock:
-                deadline = self._engine.next_deadline()
+                deadline = self.engine.next_deadline()
             sleep = _LONGEST_SLEEP if deadline is None else deadline - time.monotonic()
             ready = poll.poll(1000 * min(max(0.0, sleep), _LONGEST_SLEEP))
             with self._lock:
                 for descriptor, _ in ready:
                     readers[descriptor]()
-                self._carry_out(self._engine.advance(time.monotonic()))
+                self._carry_out(self.engine.advance(time.monotonic()))
 
-    def _woken(self) -> None:
-        assert self._wake is not None
-        os.read(self._wake[0], _MAX_DATAGRAM)
+    def _alarmed(self) -> None:
+        os.read(self._alarm, _MAX_DATAGRAM)
 
-    def _ike_readable(self, floated: bool) -> None:
-        assert self._engine is not None
-        for datagram, _ in _received(self._sockets[floated]):
-            self._carry_out(self._engine.receive_ike(datagram, floated, time.monotonic()))
+    def _ike_readable(self, *, floated: bool) -> None:
+        for datagram, _ in _received(self._ike[floated]):
+            self._carry_out(self.engine.receive_ike(datagram, floated, time.monotonic()))
 
     def _l2tp_readable(self) -> None:
-        assert self._engine is not None
-        assert self._l2tp is not None
         for datagram, port in _received(self._l2tp):
-            self._carry_out(self._engine.receive_l2tp(datagram, port, time.monotonic()))
+            self._carry_out(self.engine.receive_l2tp(datagram, port, time.monotonic()))
 
     def _tun_readable(self) -> None:
-        assert self._engine is not None
-        assert self._tun is not None
         while (packet := self._tun.read()) is not None:
-            if packet[0] >> 4 == 4:  # the kernel looks for IPv6 routers on any interface
-                self._carry_out(self._engine.send_packet(packet))
+            if packet[0] >> 4 == _IPV4:  # the kernel looks for IPv6 routers on any interface
+                self._carry_out(self.engine.send_packet(packet))
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Send(datagram, floated):
                     port = FLOATED_PORT if floated else IKE_PORT
-                    _send(self._sockets[floated], datagram, (self._server, port))
+                    _send(self._ike[floated], datagram, (self._server, port))
                 case SendL2tp(datagram, port):
-                    assert self._l2tp is not None
                     _send(self._l2tp, datagram, (self._server, port))
                 case Packet(packet):
-                    assert self._tun is not None
                     self._tun.write(packet)
                 case InstallSas():
                     self._sas.install(effect)
                 case RemoveSas(sas):
                     self._sas.remove(sas)
                 case Up(address):
-                    assert self._tun is not None
                     self._tun.configure(str(address), MTU)
                     self._told.append(effect)
                 case _:
                     self._told.append(effect)
+
+
+def _bound(host: Host, address: str, port: int) -> socket.socket:
+    sock = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind((address, port))
+    return sock
 
 
 def _received(sock: socket.socket) -> list[tuple[bytes, int]]:
