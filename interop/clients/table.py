@@ -118,6 +118,8 @@ def _shown(name: str, value: object) -> str:
             return _BETWEEN.join(sorted(str(item) for item in value - ALWAYS)) or "nothing more"
         case Mapping():
             return _BETWEEN.join(f"{key}: {_shown(name, item)}" for key, item in value.items())
+        case tuple() if value and all(type(item) is int for item in value):
+            return " ".join(map(str, value))
         case tuple():
             return _BETWEEN.join(_shown(name, item) for item in value) or "none"
         case _ if is_dataclass(value):
@@ -183,7 +185,7 @@ def _octets(name: str, value: bytes) -> str:
         return name_of(value)
     if name == "ppp.identifications" and value.isascii() and value.decode().isprintable():
         return value.decode()
-    return value.hex()
+    return value.hex() or "none"
 
 
 if __name__ == "__main__":
