@@ -104,6 +104,8 @@ class DialledGateway:
         self.machines: list[Machine] = []
         self.to_client: Callable[[bytes], bytes | None] = lambda datagram: datagram
         """What becomes of the gateway's L2TP datagrams, inside ESP; None is a loss."""
+        self.ike_to_client: Callable[[bytes], bytes] = lambda datagram: datagram
+        """What becomes of the gateway's IKE datagrams."""
         self.loses: Callable[[], bool] = lambda: False
         """Whether the network loses the next datagram."""
         self.installed: Callable[[ChildSa], ChildSa] = lambda child: child
@@ -300,7 +302,8 @@ class DialledGateway:
     def _ike_reaches_client(self, path: Path, datagram: bytes) -> None:
         for machine in tuple(self.machines):
             if self._path(machine, path.encapsulated) == path:
-                effects = machine.engine.receive_ike(datagram, path.encapsulated, self.now)
+                arriving = self.ike_to_client(datagram)
+                effects = machine.engine.receive_ike(arriving, path.encapsulated, self.now)
                 self.do(machine, effects)
 
     def _of_lns(self) -> None:
