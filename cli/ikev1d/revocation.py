@@ -139,7 +139,8 @@ class Revocation:
                     try:
                         revoked = await self._ask(certificate, issuer, trust)
                     except SourceError as error:
-                        unknown.append(_not_known(certificate, error))
+                        if trust.revocation == "strict" or _has_sources(certificate, trust):
+                            unknown.append(_not_known(certificate, error))
                         continue
                     if revoked is not None:
                         return _is_revoked(certificate, revoked)
@@ -229,6 +230,12 @@ def _is_revoked(certificate: Certificate, revoked: Revoked) -> CertificateError:
         f"the certificate of {certificate.title} was revoked on "
         f"{revoked.since:%Y-%m-%d %H:%M} UTC{reason}"
     )
+
+
+def _has_sources(certificate: Certificate, trust: Trust) -> bool:
+    """Whether there is anything to ask: where nobody has set up revocations, none is missed."""
+    named = ocsp_urls(certificate) or crl_urls(certificate)
+    return bool(trust.crls or (trust.fetch and named))
 
 
 def _not_known(certificate: Certificate, error: SourceError) -> str:

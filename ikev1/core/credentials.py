@@ -87,6 +87,8 @@ class CertificateCredential:
     """The gateway's name as a DN."""
     fqdn: Identification | None
     """The gateway's name in DNS, where it is certified."""
+    addresses: frozenset[str]
+    """The gateway's addresses, as far as they are certified."""
     identity: Identification | None
     """The identity to show whatever the client is, if the operator has chosen one."""
     trust: Trust
@@ -111,7 +113,8 @@ class CertificateCredential:
         own = chain[0]
         # The last authority of all needs no sending: who does not have it trusts nothing it signed.
         sent = [one for one in chain if one is own or one.subject != one.issuer]
-        name = own.dns_names[0] if own.dns_names else None
+        # An address as a DNS name is there for some clients to compare, not to be shown.
+        name = next((one for one in own.dns_names if not _is_address(one)), None)
         return cls(
             connection=connection,
             method=own.method,
@@ -121,6 +124,7 @@ class CertificateCredential:
             issuers=frozenset(one.issuer.public_bytes() for one in chain),
             subject=of_subject(own),
             fqdn=None if name is None else of_certificate(f"@{name}", own),
+            addresses=frozenset(map(str, own.addresses)),
             identity=identity,
             trust=trust,
             authorities=tuple(one.subject.public_bytes() for one in trust.anchors),
@@ -132,6 +136,14 @@ class CertificateCredential:
     def is_for_one(self) -> bool:
         """Whether it is for certain clients."""
         return self.trust.client is not None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 C = TypeVar("C", bound=Credential)

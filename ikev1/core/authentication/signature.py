@@ -124,7 +124,7 @@ class Signatures:
     ) -> Generator[Question, Any, Sequence[Payload]]:
         """Our identity, certificates and signature."""
         assert isinstance(credential, CertificateCredential)
-        ours = own_identity(sa, credential)
+        ours = own_identity(sa, credential, address)
         digest = exchanged.own_hash(sa, skeyid, build_body(ours))
         signed: Signed | SignFailed = yield Sign(
             self._context.ticket(), credential.key, sa.proof_hash, digest
@@ -149,17 +149,22 @@ class Signatures:
         return tuple(Certificate(CertEncoding.X509_SIGNATURE, der) for der in credential.chain)
 
 
-def own_identity(sa: IkeSa, credential: CertificateCredential) -> Identification:
+def own_identity(sa: IkeSa, credential: CertificateCredential, address: str) -> Identification:
     """The name that this client looks for in our certificate.
 
-    Apple's wants the one it dialled, as FQDN. Windows shows a DN itself and gets one, as it always
-    did. To the others the name in DNS is what their configuration most likely has.
+    Apple's wants the one it dialled, as FQDN, or as an address if it was one. Windows shows a DN
+    itself and gets one, as it always did. To the others the name in DNS is what their configuration
+    most likely has.
     """
     if credential.identity is not None:
         return credential.identity
-    if credential.fqdn is None or sa.implementation.shows_dn:
+    if sa.implementation.shows_dn:
         return credential.subject
-    return credential.fqdn
+    if credential.fqdn is not None:
+        return credential.fqdn
+    if address in credential.addresses:
+        return identity.of_address(address)
+    return credential.subject
 
 
 def _claim(sa: IkeSa, exchanged: Exchanged, skeyid: bytes, payloads: Payloads) -> Claim:

@@ -228,6 +228,12 @@ def test_what_cannot_be_found_out(server: Server, policy: RevocationPolicy) -> N
     assert f"{server.url('/none')}: HTTP status 404" in text
 
 
+def test_where_nobody_has_set_up_revocations_none_is_missed() -> None:
+    alice = ROOT.issue("alice")
+    assert the_answer(question(alice)) == RevocationCheck()
+    assert isinstance(the_answer(question(alice, "strict")), CertificateError)
+
+
 def test_nothing_is_fetched_where_that_is_not_wanted(server: Server) -> None:
     alice = ROOT.issue("alice", extensions=[crl_at(server.url("/crl"))])
     answer = the_answer(question(alice, "strict", fetch=False))

@@ -11,8 +11,15 @@ from ikev1.wire.header import parse_header
 from ikev1.wire.message import parse_message
 from ikev1.wire.payloads import Certificate, CertificateRequest, Identification
 from ikev1.x509.errors import CertificateError
+from ikev1.x509.identity import of_address
 from ikev1.x509.trust import Trust
-from interop.certificates import Authority, Identity, distinguished_name
+from interop.certificates import (
+    SERVER_AUTH,
+    Authority,
+    Identity,
+    alternative_name,
+    distinguished_name,
+)
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up
 from tests.support.ike_certificates import (
@@ -24,7 +31,7 @@ from tests.support.ike_certificates import (
     trust_in,
     with_certificates,
 )
-from tests.support.ike_dialin import NAT, Dialin
+from tests.support.ike_dialin import GATEWAY, NAT, Dialin
 from tests.support.ike_host import IkeHost
 
 ROOT = Authority()
@@ -202,6 +209,18 @@ def test_the_name_that_the_client_dials_is_what_it_is_shown() -> None:
     host = gateway()
     (shown,) = dial(host, ALICE).told_of(Phase1Up)
     assert shown.server_id == Identification(IdType.FQDN, 0, 0, GATEWAY_NAME.encode())
+
+
+def test_a_gateway_without_a_name_in_dns_shows_the_address_that_is_dialled() -> None:
+    """Of an address as a DNS name, which Windows compares, Apple makes nothing."""
+    names = [GATEWAY, "192.0.2.200"]
+    in_dns = x509.SubjectAlternativeName([x509.DNSName(GATEWAY), *map(alternative_name, names)])
+    own = ROOT.issue("gw", number=9, usages=[SERVER_AUTH], extensions=[(in_dns, False)])
+    (shown,) = dial(gateway(own=own), ALICE).told_of(Phase1Up)
+    assert shown.server_id == of_address(GATEWAY)
+    other = ROOT.issue("gw", number=9, names=["192.0.2.200"], usages=[SERVER_AUTH])
+    (shown,) = dial(gateway(own=other), ALICE).told_of(Phase1Up)
+    assert shown.server_id.id_type == IdType.DER_ASN1_DN
 
 
 def test_windows_is_shown_the_subject() -> None:
