@@ -9,14 +9,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import Path
 from ikev1.core.exchange import ConnectionSettings
-from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
+from ikev1.wire.enums import (
+    Doi,
+    EncryptionAlgorithm,
+    ExchangeType,
+    Group,
+    HashAlgorithm,
+    NotifyType,
+    ProtocolId,
+)
+from ikev1.wire.payloads import Notification
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up, Send
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import NAT, Dialin, Sent
-from tests.support.ike_host import IkeHost
+from tests.support.ike_host import PSK, IkeHost
 from tests.support.ike_host import settings as ike_settings
 from tests.support.ike_network import EVERY_QUESTION, check_always, check_forgotten
 
@@ -28,7 +38,13 @@ PROFILES = [
     only(WINDOWS_10, OFFER),
     replace(BEGINS, pfs_group=Group.ECP_256, initial_contact=False),
 ]
-REKEY = ike_settings(default=ConnectionSettings(dpd_delay=0.0, rekey=True))
+ALONE = PresharedKey("alone", b"her own", one_client=True)
+"""The key of the person with number 2, who is replaced when she comes from elsewhere."""
+REKEY = ike_settings(
+    default=ConnectionSettings(dpd_delay=0.0, rekey=True),
+    credentials=Credentials([PresharedKey("office", PSK), ALONE]),
+)
+WITHOUT_ALONE = replace(REKEY, credentials=Credentials([PresharedKey("office", PSK)]))
 LONG_AFTER = 10 * 86_400.0
 
 anybody = st.integers(0, 3)
@@ -42,6 +58,7 @@ class Person:
     number: int
     nat: bool
     ports: tuple[int, int]
+    key: bytes = PSK
     dialins: list[Dialin] = field(default_factory=list)
 
     def usable(self) -> list[Dialin]:
@@ -57,7 +74,13 @@ class Lifecycle(RuleBasedStateMachine):
         super().__init__()
         self.host = IkeHost(REKEY)
         self.people = [
-            Person(number, number != 3, (1000 + number, 2000 + number)) for number in range(4)
+            Person(
+                number,
+                number != 3,
+                (1000 + number, 2000 + number),
+                ALONE.secret if number == 2 else PSK,
+            )
+            for number in range(4)
         ]
         self.unsent: list[tuple[Dialin, Send]] = []
         """Messages that clients have made and that wait on the way."""
@@ -73,6 +96,7 @@ class Lifecycle(RuleBasedStateMachine):
         dialin = Dialin(
             self.host,
             PROFILES[kind],
+            person.key,
             inner=f"192.168.1.{who}" if person.nat else "198.51.100.3",
             nat=NAT if person.nat else None,
             ports=person.ports if person.nat else (500, 4500),
@@ -186,6 +210,34 @@ class Lifecycle(RuleBasedStateMachine):
                 path = replace(path, remote="192.0.2.66", remote_port=6666)
             self.deliver(self.host.receive(sent, path))
 
+    @rule(known=st.booleans())
+    def a_key_is_taken_out_or_put_back(self, known: bool) -> None:
+        self.deliver(self.host.reconfigure(REKEY if known else WITHOUT_ALONE))
+        if not known:
+            assert not [client for client in self.host.engine.clients if client.proof]
+
+    @precondition(lambda self: self.people[0].usable())
+    @rule(which=any_number, quick_mode=st.booleans())
+    def says_that_it_has_begun_anew(self, which: int, quick_mode: bool) -> None:
+        """INITIAL-CONTACT, alone or in a Quick Mode: nobody else loses anything."""
+        for dialin in self.each_usable(0, which):
+            cookies = dialin.initiator.cookies
+            if cookies not in self.host.engine._context.ike_sas:
+                continue
+            mark = self.mark_of(cookies)
+            others = {spi for spi, sa in self.host.inbound.items() if sa.mark != mark}
+            contact = Notification(
+                Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, cookies, b""
+            )
+            kind = ExchangeType.QUICK_MODE if quick_mode else ExchangeType.INFORMATIONAL
+            self.count += 1
+            dialin.give(dialin.protect([contact], kind, message_id=0x1000_0000 + self.count))
+            assert others <= self.host.inbound.keys()
+
+    def mark_of(self, cookies: bytes) -> int:
+        clients = self.host.engine.clients
+        return next(client.mark for client in clients if cookies in client.phase1)
+
     @rule(seconds=st.sampled_from([0.5, 2.0, 31.0, 600.0, 3000.0, 30_000.0]))
     def time_passes(self, seconds: float) -> None:
         self.deliver(self.host.advance(self.host.now + seconds))
@@ -196,6 +248,11 @@ class Lifecycle(RuleBasedStateMachine):
                 dialin.deliver(sent)
 
     # --- what must be true ---
+
+    @invariant()
+    def nobody_is_there_twice_who_can_be_told_from_all_others(self) -> None:
+        proofs = [client.proof for client in self.host.engine.clients if client.proof]
+        assert len(set(proofs)) == len(proofs)
 
     @invariant()
     def everything_belongs_to_somebody(self) -> None:
