@@ -96,6 +96,7 @@ _IKE = facts(
     fragmentation=Known(RACOON_FRAGMENTS, f"{IT} isakmp_frag.h, which it descends from"),
     goodbye=Unknown(Goodbye(), "as ipsec-tools do at their end"),
     pfs_group=Known(None, _SETUP),
+    claims=Known(None, f"{_SETUP}: its own"),
     fqdn=Known(None, f"{_SETUP}: its address"),
     idci_address=Known(IdciAddress.NUMBER, _SETUP),
 )

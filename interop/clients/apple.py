@@ -3,6 +3,8 @@
 Which release has which tag of the sources is told by the tags' dates.
 """
 
+from ipaddress import IPv4Address
+
 from interop.clients.facts import Facts, Known, Unknown, facts
 from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
 from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28
@@ -117,6 +119,7 @@ _IKE = facts(
     fragmentation=Known(APPLE_FRAGMENTS, f"{AI} isakmp_frag.h, isakmp_frag.c"),
     goodbye=Unknown(Goodbye(), "as OS X 10.8 does"),
     pfs_group=Known(None, _UTILS),
+    claims=Known(None, f"{AI} ipsecdoi_setid1: its own, but for NAT64"),
     fqdn=Known(None, f"{AI} ipsecdoi_setid1: its address, with port 500"),
     idci_address=Known(IdciAddress.NUMBER, f"{AI} ipsec_doi.c, {STRONG_28}"),
 )
@@ -219,6 +222,20 @@ def _called(name: str) -> Known:
 
 
 IPHONE = Client("iphone", "iPhone, iOS of today", _PROGRAMS, _IKE, _L2TP, _PPP, _CONDUCT)
+IPHONE_NAT64 = Client(
+    name="iphone-nat64",
+    title="iPhone, iOS of today, on a network with NAT64",
+    programs=_PROGRAMS,
+    ike=_named(_IKE, "iphone-nat64").but(
+        claims=Known(
+            (IPv4Address(0), IPv4Address("192.168.2.2")),
+            f"{AI} ipsec_doi.c: what it shows where its own address is of IPv6",
+        ),
+    ),
+    l2tp=_L2TP,
+    ppp=_PPP,
+    conduct=_CONDUCT,
+)
 MACOS = Client(
     name="macos",
     title="macOS of today",
@@ -325,4 +342,4 @@ IPHONE_2007 = Client(
     conduct=_CONDUCT,
 )
 
-CLIENTS = (IPHONE, IOS_2011, IPHONE_2007, MACOS, MACOS_10_5, MACOS_10_4, MACOS_10_3)
+CLIENTS = (IPHONE, IPHONE_NAT64, IOS_2011, IPHONE_2007, MACOS, MACOS_10_5, MACOS_10_4, MACOS_10_3)

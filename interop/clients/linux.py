@@ -103,6 +103,7 @@ _CHARON = facts(
     fragmentation=Known(CHARON_FRAGMENTS, f"{SS} charon.fragment_size, message.c"),
     goodbye=Known(Goodbye(), f"{SS} quick_delete.c, isakmp_delete.c"),
     pfs_group=Known(None, "set in its configuration"),
+    claims=Known(None, "set in its configuration: its own"),
     fqdn=Known(None, "set in its configuration: its address"),
     idci_address=Known(IdciAddress.NUMBER, f"{SS} quick_mode.c"),
 )
@@ -259,6 +260,7 @@ LIBRESWAN = Client(
         fragmentation=Known(LIBRESWAN_FRAGMENTS, f"{LS} ikev1_send.c"),
         goodbye=Known(Goodbye(), f"{LS} ikev1_delete.c"),
         pfs_group=Known(None, "set in its configuration"),
+        claims=Known(None, "set in its configuration: its own"),
         fqdn=Known(None, "set in its configuration: its address"),
         idci_address=Known(IdciAddress.NUMBER, f"{LS} ikev1_quick.c"),
         initial_contact_apart=Known(False, f"{LS} initial-contact=no, the default"),

@@ -132,6 +132,7 @@ _IKE = facts(
     fragmentation=Known(WINDOWS_FRAGMENTS, f"{MS_IKEE} section 3.3.6.1"),
     goodbye=Unknown(Goodbye(), "Deletes are documented for rekeying alone"),
     pfs_group=Known(None, f"{LS} docs/examples/l2tp-psk.conf"),
+    claims=Known(None, f"{NM_169}; {CLOUDSTACK_872}: its own"),
     fqdn=Known(None, f"{NM_169}; {LINOGATE}: its address"),
     initial_contact_apart=Known(False, f"{LIBRESWAN_26}: it has a vendor ID for that"),
 )

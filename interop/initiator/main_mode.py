@@ -252,11 +252,11 @@ class MainMode:
 
     def _identity(self) -> Identification:
         """A name, or the inner address with port 500 even on 4500 (AI, ipsecdoi_setid1)."""
-        fqdn = self._session.profile.fqdn
-        if fqdn is not None:
-            return Identification(IdType.FQDN, 0, 0, fqdn.encode())
-        inner = self._session.path.inner
-        return Identification(address_type(inner), UDP, IKE_PORT, inner.packed)
+        profile = self._session.profile
+        if profile.fqdn is not None:
+            return Identification(IdType.FQDN, 0, 0, profile.fqdn.encode())
+        shown = self._session.path.inner if profile.claims is None else profile.claims[0]
+        return Identification(address_type(shown), UDP, IKE_PORT, shown.packed)
 
 
 def address_type(address: Address) -> IdType:

@@ -3,6 +3,7 @@
 import enum
 import hashlib
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from ikev1.wire.enums import AuthAlgorithm, EncryptionAlgorithm, EspTransform, Group, HashAlgorithm
 
@@ -126,6 +127,8 @@ class Profile:
     initial_contact_apart: bool = False
     """Whether INITIAL-CONTACT is an Informational of its own after Phase 1."""
     idci_address: IdciAddress = IdciAddress.NUMBER
+    claims: tuple[IPv4Address, IPv4Address] | None = None
+    """What it shows in IDii and in IDci in the place of its own address."""
     server_port: int = 1701
     """The server's port in IDcr."""
     goodbye: Goodbye = Goodbye()

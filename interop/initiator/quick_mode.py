@@ -164,7 +164,9 @@ class QuickMode:
             L2tpPort.L2TP: L2TP_PORT,
             L2tpPort.EPHEMERAL: path.l2tp_port,
         }[self._session.profile.l2tp_port]
-        kind, data = address_type(path.inner), path.inner.packed
+        claims = self._session.profile.claims
+        shown = path.inner if claims is None else claims[1]
+        kind, data = address_type(shown), shown.packed
         by_name = self._session.profile.idci_address is IdciAddress.NAME
         if by_name and self._session.client_behind_nat:
             kind, data = IdType.FQDN, HOST_NAME
