@@ -17,7 +17,7 @@ from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Exchange
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.liveness import Liveness
-from ikev1.core.rekey_time import MAX_ATTEMPTS, TRY_AGAIN_AFTER, rekey_share
+from ikev1.core.rekey_time import INTERVAL, MAX_ATTEMPTS, TRY_AGAIN_AFTER, rekey_share
 from ikev1.core.script_runner import Datagram, ScriptRunner
 from ikev1.core.timers import Timers
 from ikev1.wire.header import Header
@@ -47,6 +47,7 @@ class Phase1Renewal:
         client = self._context.client_of(sa)
         if client is not None and client.terms is not None:
             client.phase1_attempts = 0
+            client.next_phase1 = self._context.now + INTERVAL
             seconds = sa.choice.lifetime * rekey_share(self._context.random)
             self._timers.at(self._context.now + seconds, partial(self._due, sa.cookies))
 

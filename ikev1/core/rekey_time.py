@@ -11,6 +11,8 @@ Clients come before: Apple after 0.8, charon after 0.7 to 0.85.
 """
 TRY_AGAIN_AFTER = 45.0
 """Seconds from one attempt to renew an SA to the next."""
+INTERVAL = 1.0
+"""Seconds between two renewals of one kind with one client, however fast its SAs wear out."""
 MAX_ATTEMPTS = 4
 """For one SA, which is left alone after that."""
 

@@ -26,7 +26,7 @@ from ikev1.core.exchange import Exchange
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.liveness import Liveness
 from ikev1.core.phase1_renewal import Phase1Renewal
-from ikev1.core.rekey_time import MAX_ATTEMPTS, TRY_AGAIN_AFTER
+from ikev1.core.rekey_time import INTERVAL, MAX_ATTEMPTS, TRY_AGAIN_AFTER
 from ikev1.core.script_runner import Datagram, ScriptRunner
 from ikev1.core.timers import Timers
 from ikev1.wire.enums import NotifyType, ProtocolId
@@ -41,8 +41,6 @@ SWITCH_AFTER = 5.0
 """Seconds. charon installs its SAs when HASH(3) comes, and asks for it again after four."""
 RETIRE_AFTER = 10.0
 """Seconds for what is on its way, and for a client that is slow to switch."""
-INTERVAL = 1.0
-"""Seconds between two Quick Modes of ours with one client, however fast its SAs wear out."""
 FIRST_STATUS = 16384
 """RFC 2408 section 3.14.1: notifications below are errors, the others status."""
 

@@ -16,9 +16,18 @@ from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgor
 from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import parse_payloads
 from ikev1.wire.payloads import NatD, VendorId
+from interop.certificates import Authority
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Phase1Offer, Profile, only
 from tests.support.ike_answering import Answering
+from tests.support.ike_certificates import (
+    GATEWAY_NAME,
+    credential,
+    gateway_identity,
+    host_with,
+    signer,
+    trust_in,
+)
 from tests.support.ike_dialin import NAT, PRIVATE, Dialin, Sent
 from tests.support.ike_host import PSK, IkeHost, settings
 
@@ -122,6 +131,22 @@ def test_behind_a_nat_of_our_own_we_show_the_public_address() -> None:
     (theirs,) = client.own.told_of(IkeSaUp)
     assert (theirs.nat, theirs.identity) == ("server", public)
     assert [event.nat for event in host.told_of(IkeSaUp)] == ["both", "both"]
+    check_renewed(host, client)
+
+
+def test_with_certificates() -> None:
+    root = Authority()
+    own, alice = gateway_identity(root), root.issue("alice", names=["alice@example.org"])
+    mine = credential(own, trust_in(root, own=own))
+    host = IkeHost(rekeying(credentials=Credentials([], [mine])))
+    dialin = Dialin(host, PHONE, inner=PRIVATE, nat=NAT, ports=(61000, 61001), signer=signer(alice))
+    theirs = host_with(credential(alice, trust_in(root, own=alice, usage="ignore")), psk=False)
+    client = Answering(dialin.connect(), theirs)
+    client.deliver(main_mode(host.advance(SOON)))
+    first, second = host.told_of(IkeSaUp)
+    assert (second.authentication, second.identity) == (first.authentication, first.identity)
+    assert second.identity == "C=DE, O=Acme, CN=alice"
+    assert [event.identity for event in client.own.told_of(IkeSaUp)] == [f"@{GATEWAY_NAME}"]
     check_renewed(host, client)
 
 
