@@ -5,12 +5,26 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from interop.clients import CLIENTS
+from interop.clients.model import Client
+from interop.initiator.profiles import (
+    APPLE_NAT_T,
+    DRAFT_00,
+    DRAFT_02,
+    DRAFT_02_N,
+    DRAFT_03,
+    LATE_DRAFTS,
+    RFC_3947,
+)
+from interop.matrix.credentials import GATEWAY_NAME, client_identity
 from interop.matrix.results import Step
 from interop.netns import Host
 from interop.peers.xl2tpd import Link
 from interop.stage import Stage
 
 PSK = "psk"
+CERTIFICATE = "certificate"
+NAT_T = {RFC_3947, APPLE_NAT_T, DRAFT_00, DRAFT_02, DRAFT_02_N, DRAFT_03, *LATE_DRAFTS}
 
 
 class MatrixClient(Protocol):
@@ -26,7 +40,7 @@ class MatrixClient(Protocol):
         """Send what goes to ``network`` through the link."""
         ...
 
-    def rekey_esp(self) -> None:
+    def rekey_child(self) -> None:
         """Replace the ESP SAs by a new Quick Mode."""
         ...
 
@@ -56,22 +70,47 @@ class Row:
     make: Callable[[Stage, str, str, str], MatrixClient]
     unable: Mapping[Step, str] = field(default_factory=lambda: MappingProxyType({}))
     """Steps that this client cannot take, each with the reason."""
+    unable_behind_nat: str = ""
+    """Why it gets nowhere with a NAT on the way, if it does not."""
 
 
 def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
     def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
-        del auth  # PSK is all there is yet
-        return stage.client(machine, user=user, program=program)
+        if auth == PSK:
+            return stage.client(machine, user=user, program=program)
+        return stage.client(
+            machine,
+            user=user,
+            program=program,
+            certificate=client_identity(user),
+            remote_id=GATEWAY_NAME if program == "strongswan" else f"@{GATEWAY_NAME}",
+        )
 
     return make
 
 
+def _emulated(client: Client) -> Row:
+    def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
+        assert auth == PSK
+        return stage.emulated(client, machine, user=user)
+
+    unable = {}
+    if client.conduct.profile.phase1_rekey is None:
+        unable[Step.REKEY_IKE] = "it never renews its ISAKMP SA"
+    return Row(
+        f"{client.name}-emulated",
+        f"{client.title}, emulated",
+        (PSK,),
+        make,
+        MappingProxyType(unable),
+        "" if NAT_T & set(client.ike.profile.vendor_ids) else "it has no NAT traversal",
+    )
+
+
+_REAL = tuple(
+    Row(program, f"{title}, xl2tpd, pppd", (PSK, CERTIFICATE), _linux(program))
+    for program, title in (("strongswan", "strongSwan"), ("libreswan", "libreswan"))
+)
 ROWS: Mapping[str, Row] = MappingProxyType(
-    {
-        row.name: row
-        for row in (
-            Row("strongswan", "strongSwan, xl2tpd, pppd", (PSK,), _linux("strongswan")),
-            Row("libreswan", "libreswan, xl2tpd, pppd", (PSK,), _linux("libreswan")),
-        )
-    }
+    {row.name: row for row in (*_REAL, *map(_emulated, CLIENTS.values()))}
 )

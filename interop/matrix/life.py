@@ -81,7 +81,7 @@ def rekey_esp(lives: Lives) -> None:
     """Each renews its ESP SAs, and its session goes on."""
     before = lives.status()
     for client in lives.clients:
-        client.rekey_esp()
+        client.rekey_child()
 
     def renewed() -> bool:
         now = lives.status()
@@ -121,11 +121,17 @@ def hang_up(lives: Lives) -> None:
     """The first hangs up, which the others do not notice; then they do, and nothing is left."""
     lives.clients[0].hang_up()
     if len(lives.clients) > 1:
-        until(lambda: len(lives.status()) < len(lives.clients), "the first to be gone", CLEAN_LIMIT)
+        until(
+            lambda: len(lives.status()) < len(lives.clients),
+            "the first to be gone",
+            FOUND_DEAD_LIMIT,
+        )
         rest = Lives(lives.stage, lives.clients[1:], lives.links[1:])
         traffic(rest)
         for client in rest.clients:
             client.hang_up()
+    # A client that sends no Delete is gone when nothing of it answers any more.
+    until(lambda: not lives.status(), "the gateway to have no client", FOUND_DEAD_LIMIT)
     check_gone(lives.stage)
 
 

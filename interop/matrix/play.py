@@ -15,6 +15,7 @@ from pathlib import Path
 from interop.capture import Capture
 from interop.errors import LabError
 from interop.matrix.clients import ROWS, MatrixClient, Row
+from interop.matrix.credentials import SECTION, gateway_files
 from interop.matrix.life import IMPATIENT, STEPS, Lives
 from interop.matrix.positions import POSITIONS, Position
 from interop.matrix.results import Cell, Result, Step, Verdict, to_json, unfinished
@@ -90,8 +91,11 @@ def _steps(
     lives = Lives(stage, clients)
     results: list[Result] = []
     for step in steps:
-        if step in row.unable:
-            results.append(Result(cell, step, Verdict.UNABLE, row.unable[step]))
+        unable = row.unable.get(step, "")
+        if position.nat and row.unable_behind_nat:
+            unable = row.unable_behind_nat
+        if unable:
+            results.append(Result(cell, step, Verdict.UNABLE, unable))
             continue
         begun = time.monotonic()
         try:
@@ -132,12 +136,13 @@ def play_position(
     steps: Sequence[Step] = tuple(Step),
 ) -> None:
     """Play cells of one position, each client on the same machines as the one before it."""
-    extra: dict[str, str] = dict(IMPATIENT)
+    extra: dict[str, str] = {**IMPATIENT, "[certificate]": SECTION}
     topology = position.topology()
     if topology.gateway_address != GATEWAY_ADDRESS:
         extra["gateway"] = f'public_address = "{GATEWAY_ADDRESS}"'
     results: list[Result] = []
-    with Stage(topology, output / "lab" / position.name, extra=extra) as stage:
+    directory = output / "lab" / position.name
+    with Stage(topology, directory, extra=extra, files=gateway_files()) as stage:
         for row, auth in cells:
             results += play(stage, position, row, auth, output, steps)
             (output / "results.json").write_text(to_json(results, {}))

@@ -20,6 +20,11 @@ class Position:
     topology: Callable[[], Topology]
     callers: tuple[tuple[str, str], ...] = ONE
 
+    @property
+    def nat(self) -> bool:
+        """Whether there is a NAT on the way."""
+        return self.name != "no-nat"
+
 
 POSITIONS: Mapping[str, Position] = MappingProxyType(
     {
