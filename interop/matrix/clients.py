@@ -40,7 +40,7 @@ class MatrixClient(Protocol):
         """Send what goes to ``network`` through the link."""
         ...
 
-    def rekey_child(self) -> None:
+    def rekey_esp(self) -> None:
         """Replace the ESP SAs by a new Quick Mode."""
         ...
 
@@ -91,8 +91,8 @@ def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
 
 def _emulated(client: Client) -> Row:
     def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
-        assert auth == PSK
-        return stage.emulated(client, machine, user=user)
+        certificate = client_identity(user) if auth == CERTIFICATE else None
+        return stage.emulated(client, machine, user=user, certificate=certificate)
 
     unable = {}
     if client.conduct.profile.phase1_rekey is None:
@@ -100,7 +100,7 @@ def _emulated(client: Client) -> Row:
     return Row(
         f"{client.name}-emulated",
         f"{client.title}, emulated",
-        (PSK,),
+        (PSK,) if client.conduct.profile.certificate is None else (PSK, CERTIFICATE),
         make,
         MappingProxyType(unable),
         "" if NAT_T & set(client.ike.profile.vendor_ids) else "it has no NAT traversal",

@@ -81,7 +81,7 @@ def rekey_esp(lives: Lives) -> None:
     """Each renews its ESP SAs, and its session goes on."""
     before = lives.status()
     for client in lives.clients:
-        client.rekey_child()
+        client.rekey_esp()
 
     def renewed() -> bool:
         now = lives.status()

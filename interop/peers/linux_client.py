@@ -41,7 +41,7 @@ class LinuxClient:
         """Send what goes to ``network`` through the link."""
         self.host.run("ip", "route", "replace", network, "dev", link.interface)
 
-    def rekey_child(self) -> None:
+    def rekey_esp(self) -> None:
         """Replace the ESP SAs by a new Quick Mode."""
         self.ipsec.rekey_child(self.connection.name)
 
