@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from interop.certificates import SERVER_AUTH, Authority, Identity, pem
+from interop.topology import GATEWAY_ADDRESS
 
 GATEWAY_NAME = "vpn.example.org"
 SECTION = """
@@ -24,7 +25,7 @@ def _authority() -> Authority:
 def gateway_files() -> Mapping[str, str | bytes]:
     """What `SECTION` names, by path on the gateway."""
     own = _authority().issue(
-        "gateway", kind=_KIND, number=1, names=[GATEWAY_NAME], usages=[SERVER_AUTH]
+        "gateway", kind=_KIND, number=1, names=[GATEWAY_NAME, GATEWAY_ADDRESS], usages=[SERVER_AUTH]
     )
     return {
         "/run/gateway.pem": own.chain_pem(),
