@@ -147,6 +147,7 @@ _CONDUCT = facts(
     Conduct,
     insists_on=Known(ANDROID_INSISTS, f"{AR} isakmp_ident.c, isakmp_quick.c"),
     phase1_rekey=Known(None, f"{AR}: it ends with its phase 1"),
+    phase1_rekey_as_greater=Known(None, f"{AR}: it ends with its phase 1"),
     phase2_rekey=Unknown(0.8, "as ipsec-tools do, on the kernel's soft lifetime"),
     deletes_rekeyed=Unknown(True, "as ipsec-tools do"),
     renews_on_demand=Known(True, f"{_SETUP}: its policies stay, and the kernel acquires"),

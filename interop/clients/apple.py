@@ -196,7 +196,8 @@ RACOON_INSISTS = ALWAYS | {
 _CONDUCT = facts(
     Conduct,
     insists_on=Known(RACOON_INSISTS, f"{AI} ident_i2recv to ident_i4recv, quick_i2recv"),
-    phase1_rekey=Known(0.8, f"{AI} ike_session_get_rekey_lifetime: 0.9 with the greater cookie"),
+    phase1_rekey=Known(0.8, f"{AI} ike_session_get_rekey_lifetime"),
+    phase1_rekey_as_greater=Known(0.9, f"{AI} ike_session_get_rekey_lifetime"),
     phase2_rekey=Known(0.8, f"{AI} pfkey.c, on the kernel's soft lifetime"),
     deletes_rekeyed=Unknown(True, "as racoon does"),
     renews_on_demand=Known(

@@ -166,6 +166,7 @@ _CHARON_CONDUCT = facts(
         f"{SS} quick_mode.c get_ts, select_proposal; message.c lets notifications pass",
     ),
     phase1_rekey=Known(0.9, f"{SS} margintime and rekeyfuzz"),
+    phase1_rekey_as_greater=Known(None, f"{SS} margintime and rekeyfuzz"),
     phase2_rekey=Known(0.9, f"{SS} margintime and rekeyfuzz"),
     deletes_rekeyed=Known(True, f"{SS} quick_mode.c, a Delete after a rekeying"),
     renews_on_demand=Known(False, f"{SS} trap policies: none unless set"),
@@ -273,6 +274,7 @@ LIBRESWAN = Client(
             ALWAYS | {Cause.QM2_IDS, Cause.QM2_ENCAPSULATION_MODE}, f"{LS} ikev1_quick.c"
         ),
         phase1_rekey=Known(0.9, f"{LS} rekeymargin and rekeyfuzz"),
+        phase1_rekey_as_greater=Known(None, f"{LS} rekeymargin and rekeyfuzz"),
         phase2_rekey=Known(0.9, f"{LS} rekeymargin and rekeyfuzz"),
         deletes_rekeyed=Unknown(True, "as charon does"),
         renews_on_demand=Known(False, f"{LS} auto=add: no trap policy"),

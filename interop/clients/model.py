@@ -40,6 +40,8 @@ class Conduct:
     """The part of its lifetime after which it replaces an ISAKMP SA; None if it does not."""
     phase2_rekey: float | None
     """The same of its ESP SAs."""
+    phase1_rekey_as_greater: float | None = None
+    """Instead of `phase1_rekey`, where its cookie is the greater one."""
     deletes_rekeyed: bool = True
     """Whether it deletes the ESP SAs that it has replaced."""
     renews_on_demand: bool = False

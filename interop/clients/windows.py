@@ -216,6 +216,7 @@ _CONDUCT = facts(
     Conduct,
     insists_on=Unknown(ALWAYS | {Cause.QM2_ENCAPSULATION_MODE}, "what no client can do without"),
     phase1_rekey=Unknown(0.9, "before the end"),
+    phase1_rekey_as_greater=Unknown(None, "none is documented"),
     phase2_rekey=Unknown(0.9, f"{CLOUDSTACK_872} shows a new Quick Mode, but not when"),
     deletes_rekeyed=Known(True, CLOUDSTACK_872),
     renews_on_demand=Unknown(True, "its filters stay"),

@@ -256,7 +256,7 @@ class IkeSide:
             if self._dialled not in names:
                 detail = f"dialled {self._dialled}, but the certificate is for {', '.join(names)}"
                 return [Finding(Rule.SERVER_NAME, detail)]
-        part = self._conduct.phase1_rekey
+        part = self._phase1_part(engine)
         lifetime = _seconds(event.transform) or self._client.ike.profile.phase1_lifetime
         self._rekey_phase1_at = None if part is None else now + part * lifetime
         if engine is not self._successor:
@@ -264,6 +264,12 @@ class IkeSide:
         goodbye = engine.take_over(self._current)
         self._current, self._successor = engine, None
         return [*self._of(goodbye, engine, now), Rekeyed(1)]
+
+    def _phase1_part(self, engine: Initiator) -> float | None:
+        """The part of its lifetime after which an ISAKMP SA is replaced."""
+        ours, theirs = engine.cookies[:COOKIE_LENGTH], engine.cookies[COOKIE_LENGTH:]
+        greater = self._conduct.phase1_rekey_as_greater
+        return greater if greater is not None and ours > theirs else self._conduct.phase1_rekey
 
     def _esp_up(self, sas: ike.EspSas, now: float) -> list[Event]:
         profile = self._client.ike.profile

@@ -21,6 +21,7 @@ class ControlChannel:
     resend_at: float | None = None
     _waiting: list[tuple[int, bytes]] = field(default_factory=list)
     _unacknowledged: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Session, Ns and AVPs of each."""
     _interval: float = 0.0
     _tries: int = 0
 
@@ -42,7 +43,7 @@ class ControlChannel:
         """Take a Nr; what may go out now."""
         before = len(self._unacknowledged)
         self._unacknowledged = [
-            sent for sent in self._unacknowledged if (nr - sent[0] - 1) % _MODULO >= _HALF
+            sent for sent in self._unacknowledged if (nr - sent[1] - 1) % _MODULO >= _HALF
         ]
         if len(self._unacknowledged) == before:
             return []
@@ -68,7 +69,7 @@ class ControlChannel:
             return []
         self._interval = min(schedule.cap, self._interval * schedule.factor)
         self.resend_at = now + self._interval
-        return [self._build(*sent) for sent in self._in_build_order()]
+        return [self._build(*sent) for sent in self._unacknowledged]
 
     def stop(self) -> None:
         """Forget everything."""
@@ -76,14 +77,11 @@ class ControlChannel:
         self._unacknowledged.clear()
         self.resend_at = None
 
-    def _in_build_order(self) -> list[tuple[int, int, bytes]]:
-        return [(session, ns, payload) for ns, session, payload in self._unacknowledged]
-
     def _push(self, now: float) -> list[bytes]:
         datagrams = []
         while self._waiting and len(self._unacknowledged) < self.profile.window:
             session, payload = self._waiting.pop(0)
-            self._unacknowledged.append((self.ns, session, payload))
+            self._unacknowledged.append((session, self.ns, payload))
             datagrams.append(self._build(session, self.ns, payload))
             self.ns = (self.ns + 1) % _MODULO
         if datagrams and self.resend_at is None:

@@ -18,6 +18,7 @@ from l2tp.wire.ppp import (
     Frame,
     Option,
     build_frame,
+    build_options,
     build_packet,
     ip_packet,
     parse_frame,
@@ -281,9 +282,8 @@ class PppPeer:
         self.phase = Phase.NETWORK
         effects: list[Effect] = []
         if self._profile.ccp is not None:
-            request = Negotiation(
-                Protocol.CCP, self._profile.ccp, _reject, self._profile.restart
-            ).request(now)
+            wanted = build_options(self._profile.ccp)
+            request = ControlPacket(Code.CONFIGURE_REQUEST, 1, wanted)
             effects.append(self._send(Protocol.CCP, request))
         effects += [
             self._send(protocol, ControlPacket(Code.CONFIGURE_REQUEST, 1))
@@ -387,8 +387,3 @@ class PppPeer:
 
 def _judge_ipcp(option: Option) -> Verdict:
     return Verdict.TAKE if option.type == IpcpOption.ADDRESS else Verdict.REJECT
-
-
-def _reject(option: Option) -> Verdict:
-    del option
-    return Verdict.REJECT
