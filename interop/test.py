@@ -15,7 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KERNEL_TESTS = REPOSITORY / "tests" / "kernel"
-HOST_TESTS = ("tests/arch", "tests/unit", "tests/property", "tests/bench")
+HOST_TESTS = ("tests/arch", "tests/unit", "tests/property", "tests/simulation", "tests/bench")
 FILE_LIMIT = 900
 """Seconds that the tests of one file may take."""
 

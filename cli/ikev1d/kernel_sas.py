@@ -171,14 +171,21 @@ class KernelSas:
         return None
 
     async def expired(self) -> list[int]:
-        """The inbound SPIs of children that have lost an SA in the kernel without our doing."""
-        there = await self.carried()
-        return [
-            inbound_spi
+        """The inbound SPIs of children that have lost an SA in the kernel without our doing.
+
+        What is installed or moved while the kernel's answer comes in need not be in it.
+        """
+        before = [
+            (table, inbound_spi, sa)
             for client in self._clients.values()
             for table in (client.inbound, client.outbound)
             for inbound_spi, sa in table.items()
-            if _key(sa) not in there
+        ]
+        there = await self.carried()
+        return [
+            inbound_spi
+            for table, inbound_spi, sa in before
+            if table.get(inbound_spi) is sa and _key(sa) not in there
         ]
 
     def holdings(self) -> Iterator[Holding]:

@@ -77,8 +77,8 @@ class Roadwarrior(Client):
         self.roam: Callable[[Roadwarrior], None] = lambda client: None
         """Takes it to another place."""
         self.leave: Callable[[Roadwarrior], None] = lambda client: None
-        self.met: Callable[[Roadwarrior, bytes, int], None] = lambda client, cookies, spi: None
-        """Told of each of its SAs: cookie pair or SPI."""
+        self.met: Callable[[int, int | bytes], None] = lambda number, name: None
+        """Told its number, and the name of each of its SAs: cookie pair or SPI."""
         self._life = 0
         self._ping = 0
         self._wants = 0
@@ -131,7 +131,8 @@ class Roadwarrior(Client):
         self.forget()
         self.state, self._unheard, self._wants = "dialling", False, 1
         if self.kind.ike.l2tp_port is not L2tpPort.L2TP:
-            self.l2tp_port = self.dice.randint(49152, 65535)
+            # Not one that another client at this address has: see `l2tp.datapath.flows`.
+            self.l2tp_port = 49152 + (2 * self.number + self.ups % 2) % 16384
         self.note("dials")
         self.main_mode()
         self.later(DIAL_TIME, self._dialled_in_vain)
@@ -144,7 +145,7 @@ class Roadwarrior(Client):
 
     def on_phase1(self, phase: Phase1) -> None:
         """Go on with what it is for."""
-        self.met(self, phase.initiator.cookies, 0)
+        self.met(self.number, phase.initiator.cookies)
         wants, self._wants = self._wants, 0
         for _ in range(wants):
             self.quick_mode()
@@ -157,7 +158,7 @@ class Roadwarrior(Client):
 
     def on_pair(self, pair: Pair) -> None:
         """Use it, and see to its end."""
-        self.met(self, b"", pair.gateway_spi)
+        self.met(self.number, pair.gateway_spi)
         lifetime = self.kind.ike.esp_lifetime
         if self.temper.rekey_at:
             self.later(lifetime * self.temper.rekey_at, self._rekey, pair)

@@ -146,6 +146,13 @@ class Client:
         own = port and (4500 if port == 4500 else 500)
         self.link.up(Packet(self.inner, own, GATEWAY, port, payload), self)
 
+    def holds(self, name: int | bytes) -> bool:
+        """Whether it is awake and has an SA of this name: cookie pair, or SPI of the gateway."""
+        return self.awake and (
+            any(phase.initiator.cookies == name for phase in self.phases)
+            or any(pair.gateway_spi == name for pair in self.pairs)
+        )
+
     def fall_asleep(self) -> None:
         """Send nothing any more, and hear nothing; the NAT has heard of it until now."""
         self._keep_alive()
@@ -169,7 +176,11 @@ class Client:
         if known is not None:
             named = tuple(data for data in profile.vendor_ids if data != MS_INITIAL_CONTACT)
             profile = replace(profile, vendor_ids=named)
-        path = ClientPath(ip_address(self.inner), ip_address(GATEWAY), l2tp_port=self.l2tp_port)
+        floated = any(pair.encapsulated for pair in self.pairs)
+        port = 4500 if floated else 500
+        path = ClientPath(
+            ip_address(self.inner), ip_address(GATEWAY), port, port, l2tp_port=self.l2tp_port
+        )
         random_octets = random.Random(self.dice.random()).randbytes
         initiator = Initiator(
             profile,
@@ -178,7 +189,7 @@ class Client:
             random_octets,
             make_dh=make_dh,
             first_contact=known is None and not self.pairs,
-            floated=any(pair.encapsulated for pair in self.pairs),
+            floated=floated,
         )
         phase = Phase1(initiator, self.loop.time())
         self.phases.append(phase)

@@ -44,6 +44,7 @@ class Doom:
 
     client: int
     why: str
+    since: float
     cookies: frozenset[bytes]
     spis: frozenset[int]
 
@@ -60,13 +61,14 @@ class Invariants:
         self, gateway: Gateway, kernel: Kernel, machine: SimulatedMachine, loop: VirtualLoop
     ) -> None:
         self.checks = 0
-        self.is_awake: Callable[[int], bool] = lambda client: True
+        self.holds: Callable[[int, int | bytes], bool] = lambda client, name: True
+        """Whether a client is awake and has an SA, by cookie pair or SPI of the gateway."""
         self._gateway = gateway
         self._kernel = kernel
         self._machine = machine
         self._loop = loop
-        self._owner_of_cookies: dict[bytes, int] = {}
-        self._owner_of_spi: dict[int, int] = {}
+        self._owner_of: dict[int | bytes, int] = {}
+        """Clients by cookie pairs and SPIs of the gateway."""
         self._left: dict[int | bytes, float] = {}
         """SAs that nobody has any more, and since when."""
         self._asked: set[bytes] = set()
@@ -79,16 +81,10 @@ class Invariants:
 
     # --- who is who ------------------------------------------------------------------------------
 
-    def met(self, client: int, cookies: bytes, spi: int) -> None:
+    def met(self, client: int, name: int | bytes) -> None:
         """A client has an SA with the gateway."""
-        if cookies:
-            self._owner_of_cookies[cookies] = client
-        else:
-            self._owner_of_spi[spi] = client
-
-    def person_of(self, owner: Owner) -> int | None:
-        """The client that the gateway knows as this one."""
-        return next(iter(self._people(owner)), None)
+        self._owner_of[name] = client
+        self._left.pop(name, None)  # an SPI comes back now and then
 
     def left(self, doom: Doom) -> None:
         """A client has none of these any more, whether it could say so or not."""
@@ -190,20 +186,21 @@ class Invariants:
 
     def _check_one_person(self, owner: Owner) -> None:
         """Nobody else's SAs are under this mark."""
-        people = self._people(owner)
+        people = self.people_of(owner)
         hold(len(people) <= 1, f"{owner.id}: mark {owner.mark:#x} has the owners {people}")
 
-    def _people(self, owner: Owner) -> set[int]:
-        """The clients that have SAs under a mark.
+    def people_of(self, owner: Owner) -> set[int]:
+        """The clients that have SAs under a mark, and are awake.
 
-        Not those that have left, or sleep: who gets their private address and their port at the NAT
-        after them, with a key that many share, is the same client to the gateway.
+        Who gets the private address of one that has left, or sleeps, and its port at the NAT, with
+        a key that many share, is the same client to the gateway.
         """
-        cookies = (sa for sa in owner.phase1 if sa not in self._left)
-        spis = (child.sa.inbound_spi for child in owner.children)
-        found = {self._owner_of_cookies.get(sa) for sa in cookies}
-        found |= {self._owner_of_spi.get(spi) for spi in spis if spi not in self._left}
-        return {number for number in found if number is not None and self.is_awake(number)}
+        known = {name: self._owner_of.get(name) for name in _names(owner)}
+        return {
+            number
+            for name, number in known.items()
+            if number is not None and self.holds(number, name)
+        }
 
     # --- at times --------------------------------------------------------------------------------
 
@@ -249,20 +246,18 @@ class Invariants:
                 )
         if final:
             for name in doom.names:
-                del self._left[name]
-            for spi in doom.spis:
-                self._owner_of_spi.pop(spi, None)
-            for cookies in doom.cookies:
-                self._owner_of_cookies.pop(cookies, None)
+                if self._left.get(name, inf) <= doom.since:
+                    del self._left[name]
+                    self._owner_of.pop(name, None)
 
     def _owners_of(self, doom: Doom) -> list[Owner]:
         """The gateway's clients that have some of these SAs."""
         engine = self.engine
         found = {}
         for spi in doom.spis:
-            child = engine.clients.by_inbound_spi(spi)
-            if child is not None:
-                found[child[0].mark] = child[0]
+            known = engine.clients.by_inbound_spi(spi)
+            if known is not None and known[1].since <= doom.since:
+                found[known[0].mark] = known[0]
         for cookies in doom.cookies:
             sa = engine._context.ike_sas.get(cookies)
             owner = engine.clients.by_id(sa.client) if sa and sa.established else None

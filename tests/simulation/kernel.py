@@ -11,7 +11,7 @@ import asyncio
 import errno
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,9 +27,14 @@ from xfrm.policy_codec import decode_policy, encode_policy
 from xfrm.sa_codec import decode_sa_state, encode_sa
 from xfrm.sadb import Sadb
 from xfrm.selectors import decode_mark, decode_selector, unpack_address
+from xfrm.usage import SaName
 
 DELAYED_EVENT = 0.05
 """Seconds an event waits at most before the daemon reads it."""
+DUMPED_AT_ONCE = 12
+"""SAs in one datagram of a dump."""
+DUMP_PAUSE = 0.02
+"""Seconds between two of them, on a busy machine."""
 FORGET_EXPIRED = 3600.0
 """Seconds for which a request about an SA that has expired is no mistake."""
 
@@ -263,9 +268,10 @@ class Kernel:
     def _tell(self, event: Event) -> None:
         if self.loses_events():
             event = Resync()
-        self._loop.call_later(self._dice.random() * DELAYED_EVENT, self._deliver, event)
+        self._loop.call_later(self._dice.random() * DELAYED_EVENT, self.deliver, event)
 
-    def _deliver(self, event: Event) -> None:
+    def deliver(self, event: Event) -> None:
+        """Tell the daemon."""
         if self._on_event is not None:
             self._on_event(event)
 
@@ -405,6 +411,18 @@ class _SimulatedSadb(Sadb):
     def __init__(self, kernel: Kernel) -> None:
         self._requests = _Requests(kernel)  # type: ignore[assignment]
         self._events = None
+        self._kernel = kernel
+
+    async def dump_usage(self) -> AsyncIterator[list[tuple[SaName, int]]]:
+        """In pieces; what is added meanwhile is not in it, as Linux adds at the front."""
+        states = list(self._kernel.all_states())
+        for start in range(0, len(states) + 1, DUMPED_AT_ONCE):
+            await asyncio.sleep(DUMP_PAUSE)
+            yield [
+                (SaName(sa.spi, sa.dst, sa.mark.value if sa.mark else 0), state.octets)
+                for state in states[start : start + DUMPED_AT_ONCE]
+                if (sa := state.sa) and state in self._kernel.of_mark(state.mark)
+            ]
 
 
 def _reread(message: FlatMessage) -> FlatMessage:

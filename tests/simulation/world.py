@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.simulation.kernel import Kernel
 from tests.simulation.machine import SimulatedMachine
 from tests.simulation.network import FAIR, Internet, Link, Nat, Weather
 from tests.simulation.trace import Trace, daemon_log
+from xfrm.model import Policy, Sa
 
 FULL_CHECK = 5000
 """Steps between two looks at everything."""
@@ -27,6 +29,7 @@ TROUBLE_INTERVAL = 90.0
 """Seconds between two troubles for some of the clients, on average."""
 LONGEST_LIFE = 86_400.0
 """Seconds after which no timer of anybody who has gone is left."""
+REFUSALS = (errno.ENOMEM, errno.ENOBUFS)
 PEACE = 900.0
 """Seconds without trouble at the end, in which everybody who is up gets data through."""
 
@@ -92,7 +95,7 @@ class World:
         self._addresses = map(str, map(ip_address, range(int(ip_address("198.18.0.1")), 2**32)))
         self.nats: list[Nat] = []
         self.clients = [self._new_client(number) for number in range(plan.clients)]
-        self.invariants.is_awake = lambda number: self.clients[number].awake
+        self.invariants.holds = lambda number, name: self.clients[number].holds(name)
 
     async def _start(self, config: Config) -> Gateway:
         gateway = Gateway(config, self.machine.as_machine())
@@ -189,7 +192,7 @@ class World:
         )
         client.roam = self._settle
         client.leave = self._left
-        client.met = lambda client, cookies, spi: self.invariants.met(client.number, cookies, spi)
+        client.met = self.invariants.met
         self._settle(client)
         return client
 
@@ -199,14 +202,21 @@ class World:
         if roll < 0.15:
             client.connect(self.internet, next(self._addresses))
             return
-        crowded = [nat for nat in self.nats if self._free_address(nat) is not None]
-        if not crowded or roll < 0.35:
+        nat = self._vacancy()
+        if nat is None or roll < 0.35:
             self._build()
-            crowded = [nat for nat in self.nats if self._free_address(nat) is not None]
-        nat = self._dice.choice(crowded)
+            nat = self.nats[-1]
         address = self._free_address(nat)
         assert address is not None
         client.connect(nat, address)
+
+    def _vacancy(self) -> Nat | None:
+        """A NAT with room; none where the first few that one asks have none."""
+        for _ in range(min(8, len(self.nats))):
+            nat = self._dice.choice(self.nats)
+            if self._free_address(nat) is not None:
+                return nat
+        return None
 
     def _free_address(self, nat: Nat) -> str | None:
         """The lowest one, so that homes are alike; none where nobody gets through."""
@@ -255,6 +265,7 @@ class World:
         doom = Doom(
             client.number,
             f"{client.state} at {self.loop.time():.0f}",
+            self.loop.time(),
             frozenset(phase.initiator.cookies for phase in client.phases),
             frozenset(pair.gateway_spi for pair in client.pairs),
         )
@@ -283,6 +294,8 @@ class World:
                 self._storm,
                 self._operator,
                 self._reload,
+                self._kernel_refuses,
+                self._events_are_lost,
             )
             self._dice.choice(troubles)()
         self.loop.call_later(self._dice.expovariate(1 / TROUBLE_INTERVAL), self._trouble)
@@ -337,12 +350,45 @@ class World:
         if not owners:
             return
         owner = self._dice.choice(owners)
-        victim = self.invariants.person_of(owner)
-        if victim is not None:
+        for victim in self.invariants.people_of(owner):
             self.clients[victim].excuse(10.0, "hung up by the operator")
         assert self.gateway._ike is not None
         self.trace.note("world", f"the operator takes down {owner.id}")
         self.gateway._ike.close_client(owner.id, "taken down by the operator")
+
+    def _kernel_refuses(self) -> None:
+        """No memory for a while, or no room for answers; whom it hits is excused."""
+        seconds, number = self._dice.uniform(1.0, 30.0), self._dice.choice(REFUSALS)
+        name = errno.errorcode[number]
+        self.trace.note("world", f"the kernel answers some with {name} for {seconds:.0f} s")
+
+        def refuse(thing: Sa | Policy) -> int:
+            if self._dice.random() < 0.7:
+                return 0
+            mark = thing.mark or (thing.set_mark if isinstance(thing, Sa) else None)
+            owner = self.invariants.engine.clients.by_mark(mark.value) if mark else None
+            for victim in self.invariants.people_of(owner) if owner else ():
+                self.clients[victim].excuse(seconds, f"kernel with {name}")
+            return number
+
+        self.kernel.refuse = refuse
+        # Who dials has no SA yet by which the simulation would know it.
+        dialling = (client for client in self.clients if client.state == "dialling")
+        self._excuse(dialling, seconds, f"kernel with {name}")
+        self.loop.call_later(seconds, self._kernel_is_well)
+
+    def _kernel_is_well(self) -> None:
+        self.kernel.refuse = lambda thing: 0
+
+    def _events_are_lost(self) -> None:
+        """The daemon reads them too slowly: it hears no more than that."""
+        self.trace.note("world", "events of the kernel are lost")
+        self.kernel.loses_events = lambda: True
+
+        def found() -> None:
+            self.kernel.loses_events = lambda: False
+
+        self.loop.call_later(self._dice.uniform(1.0, 300.0), found)
 
     def _reload(self) -> None:
         """Somebody sends SIGHUP."""

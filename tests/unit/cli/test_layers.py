@@ -12,6 +12,7 @@ from ikev1.wire.enums import ExchangeType
 from tests.simulation.network import FAIR
 from tests.simulation.packets import Packet
 from tests.simulation.world import Plan, World
+from xfrm.events import Resync
 
 TYPE = 4 + 18
 """Where the exchange type stands in a datagram for port 4500."""
@@ -74,3 +75,16 @@ def test_a_delete_that_overtakes_hash_3_does_not_cost_the_tunnel(world: OneClien
     world.loop.call_soon(world.client.delete_pair, old)
     world.wait(IDLE_CLIENT + 10.0)
     assert world.works()
+
+
+def test_a_look_for_lost_events_does_not_end_who_dials_meanwhile() -> None:
+    """The kernel's list of SAs comes in pieces: what is newer than the first is not in it."""
+    world = OneClient()
+    told = world.kernel.deliver
+    for number in range(100):
+        world.loop.call_later(number * 0.01, told, Resync())
+    world.loop.call_soon(world.client.dial)
+    world.wait(20.0)
+    assert world.client.state == "up"
+    assert world.works()
+    world.close()
