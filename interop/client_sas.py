@@ -33,7 +33,8 @@ class ClientSas:
 
     def install(self, effect: InstallSas) -> None:
         """Add a pair of SAs, and the policies that are not there. Raises `CommandError`."""
-        encap = " encap espinudp 4500 4500 0.0.0.0" if effect.encapsulated else ""
+        form = "espinudp 4500 4500" if effect.floated else "espinudp-nonike 500 500"
+        encap = f" encap {form} 0.0.0.0" if effect.encapsulated else ""
         sas = effect.sas
         lines = [
             f"xfrm state add {self._ends(spi, out=out)} reqid {_REQID} mode transport"

@@ -11,11 +11,13 @@ from interop.initiator.effects import EspSas, Send
 class InstallSas:
     """Put a pair of ESP SAs into use; those before it stay until they are removed.
 
-    `encapsulated`: in UDP between the ports 4500. `server_port` 0 is any.
+    `encapsulated`: in UDP between the ports 4500 if `floated`, else between the ports 500 behind a
+    non-IKE marker, as NAT-T draft -00 has it. `server_port` 0 is any.
     """
 
     sas: EspSas
     encapsulated: bool
+    floated: bool
     client_port: int
     server_port: int
 

@@ -279,6 +279,7 @@ class IkeSide:
             InstallSas(
                 sas,
                 encapsulated=self._current.behind_nat,
+                floated=self._floated,
                 client_port=0 if profile.l2tp_port is L2tpPort.ANY else sas.ids[0].port,
                 server_port=profile.server_port,
             )

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -49,7 +50,8 @@ MTU = 1280
 CONNECT_LIMIT = 60.0
 """Seconds, as for the real clients."""
 
-_UDP_ENCAP, _UDP_ENCAP_ESPINUDP = 100, 2  # uapi linux/udp.h
+# uapi linux/udp.h
+_UDP_ENCAP, _UDP_ENCAP_ESPINUDP, _UDP_ENCAP_ESPINUDP_NON_IKE = 100, 2, 1
 _MAX_DATAGRAM = 65535
 _LONGEST_SLEEP = 1.0
 _IPV4 = 4
@@ -163,6 +165,8 @@ class _Line:
             True: _bound(host, inner, FLOATED_PORT),
         }
         self._ike[True].setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
+        with suppress(OSError):  # from Linux 6.10 on: not for clients of NAT-T draft -00 there
+            self._ike[False].setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP_NON_IKE)
         self._l2tp = _bound(host, inner, client.l2tp.profile.port)
         self._tun = Tun(host, INTERFACE)
         l2tp_port = self._l2tp.getsockname()[1]

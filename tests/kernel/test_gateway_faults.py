@@ -45,7 +45,9 @@ def test_killed_and_started_again(artefacts: Path) -> None:
         assert stage.leftovers() == []
         assert "removed what an earlier run had left" in stage.ikev1d.log()
 
-        client.hang_up()
+        client.l2tp.disconnect()
+        # It has been told that its SAs are gone.
+        until(lambda: client.ipsec.sas() == "", "the client's SAs to be gone", 30)
         link = dial_in(stage, client)
         stage.check_traffic(client, link.address)
         client.hang_up()

@@ -40,12 +40,22 @@ class Recorder:
         return ""
 
 
-def installed(*, encapsulated: bool, client_port: int, server_port: int = 1701) -> Recorder:
+def installed(
+    *, encapsulated: bool, client_port: int, server_port: int = 1701, floated: bool = True
+) -> Recorder:
     machine = Recorder()
     sas = ClientSas(cast("Host", machine), INNER, SERVER)
-    sas.install(InstallSas(SAS, encapsulated, client_port, server_port))
+    sas.install(InstallSas(SAS, encapsulated, floated, client_port, server_port))
     assert set(machine.commands) == {("ip", "-batch", "-")}
     return machine
+
+
+def test_draft_00_stays_on_port_500() -> None:
+    lines = installed(encapsulated=True, floated=False, client_port=1701).lines
+    assert [line.endswith(" encap espinudp-nonike 500 500 0.0.0.0") for line in lines[:2]] == [
+        True,
+        True,
+    ]
 
 
 def test_each_direction_has_its_spi_its_ends_and_its_keys() -> None:
