@@ -47,9 +47,6 @@ class MarkSpace:
         return self.mask
 
 
-_Endpoint = tuple[str, int, str, str]
-
-
 @dataclass(slots=True)
 class Child:
     """A child SA in the kernel, or on its way there."""
@@ -94,11 +91,6 @@ class Client:
     """Cookie pairs of its IKE SAs, the newest last."""
     children: list[Child] = field(default_factory=list)
 
-    @property
-    def endpoint(self) -> _Endpoint:
-        """What tells it from every other client: remote address, port, identity, connection."""
-        return (self.path.remote, self.path.remote_port, self.identity, self.connection)
-
     next_rekey: float = 0.0
     """When the earliest that we may begin a Quick Mode with it again."""
     terms: Phase1Terms | None = None
@@ -140,7 +132,8 @@ class Clients:
         self._next = marks.base
         self._by_mark: dict[int, Client] = {}
         self._by_id: dict[str, Client] = {}
-        self._by_endpoint: dict[_Endpoint, Client] = {}
+        self._by_place: dict[tuple[str, int], dict[tuple[str, str], Client]] = {}
+        """By remote address and port, then by identity and connection."""
         self._by_proof: dict[Proof, list[Client]] = {}
         self._by_spi: dict[int, tuple[Client, Child]] = {}
 
@@ -152,7 +145,13 @@ class Clients:
 
     def find(self, path: Path, identity: str, connection: str) -> Client | None:
         """The client at this remote endpoint with this identity: its Phase 1 is being renewed."""
-        return self._by_endpoint.get((path.remote, path.remote_port, identity, connection))
+        here = self._by_place.get((path.remote, path.remote_port), {})
+        return here.get((identity, connection))
+
+    def at(self, path: Path) -> Client | None:
+        """The client that was last seen to come to this remote address and port."""
+        here = self._by_place.get((path.remote, path.remote_port), {})
+        return next(reversed(here.values()), None)
 
     def proved(self, proof: Proof | None) -> tuple[Client, ...]:
         """The clients that have proved to be this one, wherever they are."""
@@ -168,17 +167,28 @@ class Clients:
         client.mark = mark
         self._by_mark[mark] = client
         self._by_id[client.id] = client
-        self._by_endpoint[client.endpoint] = client
+        self._settle(client)
         if client.proof is not None:
             self._by_proof.setdefault(client.proof, []).append(client)
         return True
 
     def move(self, client: Client, path: Path) -> None:
         """The client is at another address or port now."""
-        if self._by_endpoint.get(client.endpoint) is client:
-            del self._by_endpoint[client.endpoint]
+        self._unsettle(client)
         client.path = path
-        self._by_endpoint[client.endpoint] = client
+        self._settle(client)
+
+    def _settle(self, client: Client) -> None:
+        place = (client.path.remote, client.path.remote_port)
+        self._by_place.setdefault(place, {})[client.identity, client.connection] = client
+
+    def _unsettle(self, client: Client) -> None:
+        place = (client.path.remote, client.path.remote_port)
+        here = self._by_place.get(place, {})
+        if here.get((client.identity, client.connection)) is client:
+            del here[client.identity, client.connection]
+            if not here:
+                del self._by_place[place]
 
     def _free_mark(self) -> int | None:
         marks = self._marks
@@ -202,8 +212,7 @@ class Clients:
             same.remove(client)
             if not same:
                 del self._by_proof[client.proof]
-        if self._by_endpoint.get(client.endpoint) is client:
-            del self._by_endpoint[client.endpoint]
+        self._unsettle(client)
 
     def by_mark(self, mark: int) -> Client | None:
         """The owner of a mark."""

@@ -9,7 +9,6 @@ with another one. A client that we know by its Phase 1 SA gets a protected Delet
 from __future__ import annotations
 
 from ikev1.core import informational
-from ikev1.core.clients import Client
 from ikev1.core.context import Context
 from ikev1.core.effects import Path
 from ikev1.core.limits import HINTS, TokenBucket
@@ -48,7 +47,7 @@ class Hints:
         if context.clients.by_inbound_spi(spi) is not None:
             return
         context.drop(path, "unknown-spi")
-        client = self._client_at(path)
+        client = context.clients.at(path)
         sa = context.newest_ike_sa(client) if client is not None else None
         if sa is None:
             notify = informational.unknown_spi(spi)
@@ -56,19 +55,6 @@ class Hints:
             self._send(context.random(COOKIE) + bytes(COOKIE), notify, path, room)
         elif self._bucket.take(context.now):
             context.inform(sa, informational.delete_spi(spi))
-
-    def _client_at(self, path: Path) -> Client | None:
-        """Whoever is known at this address and, if its ESP is in UDP, port."""
-        return next(
-            (
-                client
-                for client in self._context.clients
-                if client.path.remote == path.remote
-                and (client.path.remote_port == path.remote_port or not path.encapsulated)
-                and client.path.encapsulated == path.encapsulated
-            ),
-            None,
-        )
 
     def _send(self, cookies: bytes, notify: Notification, path: Path, size: int) -> None:
         message_id = self._context.message_id()
