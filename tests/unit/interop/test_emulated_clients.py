@@ -66,7 +66,7 @@ def test_dials_in_works_rekeys_hangs_up_and_comes_back(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hours", "phase1", "phase2"),
-    [("iphone", 2, 2, 2), ("macos-10.5", 2, 2, 2), ("windows-10", 8, 1, 8)],
+    [("iphone", 2, 2, 2), ("windows-10", 8, 1, 8)],
 )
 def test_stays_connected_for_hours_and_rekeys_by_itself(
     name: str, hours: int, phase1: int, phase2: int
@@ -89,8 +89,10 @@ def test_stays_connected_for_hours_and_rekeys_by_itself(
 
 def test_android_ends_with_its_isakmp_sa() -> None:
     gateway = DialledGateway()
-    machine = gateway.dial(CLIENTS["android"], make_dh=shared_dh)
-    gateway.run(9 * 3600.0)
+    android = CLIENTS["android"]
+    brief = replace(android, ike=android.ike.but(phase1_lifetime=Known(1800, "a test")))
+    machine = gateway.dial(brief, make_dh=shared_dh)
+    gateway.run(3600.0)
 
     (stopped,) = machine.of(Stopped)
     assert stopped.complaint.rule is Rule.ISAKMP_SA_DELETED
