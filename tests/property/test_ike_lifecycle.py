@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import Path
 from ikev1.core.exchange import ConnectionSettings
+from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.wire.enums import (
     Doi,
     EncryptionAlgorithm,
@@ -21,11 +22,12 @@ from ikev1.wire.enums import (
     NotifyType,
     ProtocolId,
 )
-from ikev1.wire.payloads import Notification
+from ikev1.wire.message import build_message
+from ikev1.wire.payloads import Delete, Notification
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed, Phase1Up, Send
-from interop.initiator.profiles import Phase1Offer, only
-from tests.support.ike_dialin import NAT, Dialin, Sent
+from interop.initiator.profiles import Phase1Offer, Profile, only
+from tests.support.ike_dialin import GATEWAY, NAT, Dialin, Sent
 from tests.support.ike_host import PSK, IkeHost
 from tests.support.ike_host import settings as ike_settings
 from tests.support.ike_network import EVERY_QUESTION, check_always, check_forgotten
@@ -92,19 +94,39 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(who=anybody, kind=st.integers(0, len(PROFILES) - 1))
     def dials(self, who: int, kind: int) -> None:
         person = self.people[who]
+        dialin = self.dialin_of(person, PROFILES[kind], person.key)
+        dialin.main_mode()
+
+    def dialin_of(self, person: Person, profile: Profile, key: bytes) -> Dialin:
+        """A new connection of somebody."""
         self.count += 1
         dialin = Dialin(
             self.host,
-            PROFILES[kind],
-            person.key,
-            inner=f"192.168.1.{who}" if person.nat else "198.51.100.3",
+            profile,
+            key,
+            inner=f"192.168.1.{person.number}" if person.nat else "198.51.100.3",
             nat=NAT if person.nat else None,
             ports=person.ports if person.nat else (500, 4500),
-            seed=f"{who}/{self.count}",
+            seed=f"{person.number}/{self.count}",
             lets_server_rekey=True,
         )
         person.dialins.append(dialin)
+        return dialin
+
+    @rule(who=anybody)
+    def dials_with_a_wrong_key(self, who: int) -> None:
+        before = self.holdings()
+        dialin = self.dialin_of(self.people[who], BEGINS, b"not it")
         dialin.main_mode()
+        assert not dialin.told_of(Phase1Up)
+        assert self.holdings() == before
+
+    def holdings(self) -> dict[str, tuple[object, ...]]:
+        """What each client has."""
+        return {
+            client.id: (tuple(client.phase1), tuple(c.sa for c in client.children), client.path)
+            for client in self.host.engine.clients
+        }
 
     def each_usable(self, who: int, which: int) -> list[Dialin]:
         usable = self.people[who].usable()
@@ -237,6 +259,55 @@ class Lifecycle(RuleBasedStateMachine):
     def mark_of(self, cookies: bytes) -> int:
         clients = self.host.engine.clients
         return next(client.mark for client in clients if cookies in client.phase1)
+
+    @rule(who=anybody, which=any_number, flipped=st.booleans(), elsewhere=st.booleans())
+    def somebody_forges_a_message(
+        self, who: int, which: int, flipped: bool, elsewhere: bool
+    ) -> None:
+        """Who sees cookies and SPIs pass can name them, in clear or in a message that he spoils."""
+        for dialin in self.each_usable(who, which):
+            cookies = dialin.initiator.cookies
+            if cookies not in self.host.engine._context.ike_sas:
+                continue
+            forged = (
+                Delete(Doi.IPSEC, ProtocolId.ISAKMP, (cookies,)),
+                Notification(
+                    Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INITIAL_CONTACT, cookies, b""
+                ),
+                Notification(Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.INVALID_COOKIE, cookies, b""),
+            )[which % 3]
+            self.count += 1
+            number = 0x2000_0000 + self.count
+            if flipped:
+                send = dialin.protect([forged], message_id=number)
+                datagram = send.datagram[:-1] + bytes([send.datagram[-1] ^ 1])
+            else:
+                datagram = build_message(cookies, ExchangeType.INFORMATIONAL, number, (forged,))
+                if dialin.floated:
+                    datagram = NON_ESP_MARKER + datagram
+            path = dialin.path(dialin.floated)
+            if elsewhere:
+                path = replace(path, remote="192.0.2.66", remote_port=6666)
+            before = self.holdings()
+            self.deliver(self.host.receive(datagram, path))
+            assert self.holdings() == before
+
+    @rule(who=anybody, spi=st.integers(0x100, 0xFFFF_FFFF), known=st.booleans())
+    def esp_comes_that_is_for_no_sa(self, who: int, spi: int, known: bool) -> None:
+        person = self.people[who]
+        remote = NAT if person.nat else "198.51.100.3"
+        port = person.ports[1] if known else 6666
+        path = Path(GATEWAY, 4500, remote, port, encapsulated=True)
+        before = self.holdings()
+        sent = self.host.unknown_spi(spi, path, 100)
+        assert self.holdings() == before
+        self.deliver(sent)
+
+    @rule(asked=st.booleans(), rekey=st.booleans())
+    def the_operator_changes_his_mind(self, asked: bool, rekey: bool) -> None:
+        """From now on the silent are asked, or not; SAs are renewed by us, or not."""
+        default = ConnectionSettings(dpd_delay=20.0 if asked else 0.0, rekey=rekey)
+        self.deliver(self.host.reconfigure(replace(REKEY, default=default)))
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 31.0, 600.0, 3000.0, 30_000.0]))
     def time_passes(self, seconds: float) -> None:
