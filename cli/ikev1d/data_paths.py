@@ -89,6 +89,8 @@ class DataPaths:
         self._flows = Flows()
         self._open: dict[int, _Session] = {}
         """By session ID."""
+        self._of_client: dict[int, set[int]] = {}
+        """Session IDs by mark."""
         self._jobs: dict[int, asyncio.Task[None]] = {}
         """The last job of each session: jobs of one session are done in order."""
         self._watch: asyncio.Task[None] | None = None
@@ -172,12 +174,14 @@ class DataPaths:
         Its own sessions follow it; those of others in this flow leave the kernel.
         """
         crowded = self._flows.announce(mark, flow)
-        for session_id, session in self._open.items():
-            if session.mark == mark and session.flow.peer != flow.peer:
+        for session_id in self._of_client.get(mark, ()):
+            if self._open[session_id].flow.peer != flow.peer:
+                # On the loop's next turn, when its SAs have moved, or the kernel lets nothing out.
                 self._after(session_id, self._follow(session_id, flow.peer))
-            elif isinstance(session.path, TunDataPath):
+        for session_id, session in self._open.items() if crowded else ():
+            if isinstance(session.path, TunDataPath) or session.flow.peer != flow.peer:
                 continue
-            elif crowded and self._flows.is_shared(session.mark, session.flow):
+            if self._flows.is_shared(session.mark, session.flow):
                 self._after(session_id, self._move(session_id, SHARED))
 
     def forget(self, mark: int) -> None:
@@ -219,6 +223,11 @@ class DataPaths:
             self._open[effect.session_id] = _Session(
                 peer.mark, flow, effect.tunnel_id, path, cause=cause
             )
+            self._of_client.setdefault(peer.mark, set()).add(effect.session_id)
+            now = self._engine.peer_of(effect.session_id)
+            if now is not None:  # it may have moved meanwhile
+                await self._follow(effect.session_id, now.address)
+            path = self._open[effect.session_id].path
             result = DataPathOpened(in_user_space=isinstance(path, TunDataPath))
         self._carry_out(self._engine.complete(effect.ticket, result, self._loop.time()))
 
@@ -288,7 +297,7 @@ class DataPaths:
     async def _follow(self, session_id: int, address: str) -> None:
         """Take a session along to its client's new address."""
         session = self._open.get(session_id)
-        if session is None:
+        if session is None or session.flow.peer == address:
             return
         session.flow = session.flow._replace(peer=address)
         if isinstance(session.path, TunDataPath):
@@ -338,8 +347,13 @@ class DataPaths:
 
     async def _close(self, session_id: int) -> None:
         session = self._open.pop(session_id, None)
-        if session is not None:
-            await session.path.close()
+        if session is None:
+            return
+        own = self._of_client[session.mark]
+        own.discard(session_id)
+        if not own:
+            del self._of_client[session.mark]
+        await session.path.close()
 
     async def _watch_traffic(self) -> None:
         """Tell the engine whose packets still come: they need not be asked whether they live."""

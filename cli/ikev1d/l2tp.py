@@ -29,6 +29,7 @@ from l2tp.core.effects import (
     SendFrame,
     SessionDown,
     SessionUp,
+    Strayed,
     TunnelDown,
     TunnelRefused,
     TunnelUp,
@@ -99,8 +100,9 @@ class LnsHost:
     `addresses` are the local ones to serve, none for all. By a client's mark `client_id` gives its
     name in the log, `connection` the name of its connection, and `policy` the IPsec policy for the
     socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and the
-    cause of the last one's end where that is the client's silence, else ""; `logged_in` with a user
-    and its mark, and with mark and session of each of its other sessions.
+    cause of the last one's end where that is the client's silence, else "", `strayed` with the mark
+    of one that goes on in a tunnel which has ended, `logged_in` with a user and its mark, and with
+    mark and session of each of its other sessions.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class LnsHost:
         connection: Callable[[int], str],
         policy: Callable[[int], bytes],
         tunnels_changed: Callable[[int, int, str], None],
+        strayed: Callable[[int], None],
         logged_in: Callable[[str, int, int, int], None],
     ) -> None:
         self._config = config
@@ -127,9 +130,11 @@ class LnsHost:
         """Tunnels that are up, by mark."""
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
+        self._strayed = strayed
         self._logged_in = logged_in
         self.counters = L2tpCounters()
         self._log = ClientLog("ikev1d.l2tp")
+        self._memory = machine.tunnel_memory(config.gateway.control_socket.with_name("tunnels"))
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._progress = asyncio.Event()
@@ -148,6 +153,10 @@ class LnsHost:
 
     async def start(self) -> None:
         """Open the sockets. Raises DataPathError."""
+        try:
+            self.engine.remember(self._memory.open())
+        except OSError as error:
+            self._log.warning("tunnels are not remembered for the next run", cause=error)
         await self.data_paths.start()
         for address, l2tp_socket in self._sockets.items():
             l2tp_socket.open(Address(address, L2TP_PORT))
@@ -162,6 +171,7 @@ class LnsHost:
         for l2tp_socket in self._sockets.values():
             l2tp_socket.close()
         await self.data_paths.stop()
+        self._memory.close()
 
     async def _all_gone(self) -> None:
         """Wait until no tunnel is left: each goes when its client has acknowledged StopCCN."""
@@ -275,6 +285,7 @@ class LnsHost:
         event: TunnelUp
         | TunnelDown
         | TunnelRefused
+        | Strayed
         | SessionUp
         | SessionDown
         | AuthFailed
@@ -294,15 +305,21 @@ class LnsHost:
                 self.data_paths.announce(event.peer.mark, _flow(event.peer))
                 tunnels = self._tunnels_of.setdefault(event.peer.mark, set())
                 tunnels.add(event.tunnel_id)
+                self._remember(event.tunnel_id)
                 self._tunnels_changed(event.peer.mark, len(tunnels), "")
             case TunnelDown():
                 log.info("L2TP tunnel down", cause=event.cause)
+                self._memory.drop(event.tunnel_id)
                 left = _forget(self._tunnels_of, event.peer.mark, event.tunnel_id)
                 silence = event.cause if event.silent else ""
                 self._tunnels_changed(event.peer.mark, left, silence)
             case TunnelRefused():
                 log.warning("L2TP tunnel refused", host=event.host_name, cause=event.cause)
+            case Strayed():
+                log.info("the client goes on in an L2TP tunnel that has ended: told to dial again")
+                self._strayed(event.peer.mark)
             case SessionUp():
+                self._remember(event.tunnel_id)
                 log.info(
                     "user connected",
                     user=event.user,
@@ -334,6 +351,12 @@ class LnsHost:
                 # On the loop's next turn: we are within the engine's effects.
                 self._loop.call_soon(self._logged_in, event.user, event.peer.mark, peer.mark, older)
         sessions.add(event.session_id)
+
+    def _remember(self, tunnel_id: int) -> None:
+        """Keep what the next run needs, should this one crash."""
+        standing = self.engine.standing(tunnel_id)
+        if standing is not None:
+            self._memory.keep(tunnel_id, standing)
 
 
 def _forget(table: dict[K, set[int]], key: K, number: int) -> int:

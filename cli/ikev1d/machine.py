@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.ikev1d.control import Answer, ControlServer
 from cli.ikev1d.farewells import Farewells
+from cli.ikev1d.tunnel_memory import TunnelMemory
 from cli.ikev1d.udp import IkeSockets
 from cli.ikev1d.workers import Workers
 from l2tp.datapath.interface import Interfaces
@@ -33,6 +34,7 @@ class Machine:
     farewells: Callable[[Path], Farewells] = Farewells
     control_server: Callable[[Path, Answer], ControlServer] = ControlServer
     workers: Callable[[Callable[[int], bytes]], Workers] = Workers
+    tunnel_memory: Callable[[Path], TunnelMemory] = TunnelMemory
     random: Callable[[int], bytes] = os.urandom
 
 

@@ -43,6 +43,10 @@ IDLE_CLIENT = 60.0
 """Seconds that a client may be without an L2TP tunnel: to dial, and to redial after one ended."""
 
 
+STRAY_CLIENT = 15.0
+"""The same for one that has been told that its tunnel has ended."""
+
+
 class StartError(Exception):
     """The gateway cannot start; the text says why and what to do."""
 
@@ -173,6 +177,7 @@ class Gateway:
             self._connection,
             self._socket_policy,
             self._tunnels_changed,
+            self._strayed,
             self._logged_in,
         )
         self._undo.push_async_callback(self._lns.close)
@@ -354,18 +359,28 @@ class Gateway:
         if self._look_alikes is not None:
             self._look_alikes.logged_in(user, mark, older_mark, older_session)
 
-    def _watch_idle(self, mark: int) -> None:
+    def _strayed(self, mark: int) -> None:
+        """A client goes on in a tunnel that is not there; if it does not dial, IKE tells it too."""
+        watch = self._idle.get(mark)
+        if watch is None or watch.when() > self._loop.time() + STRAY_CLIENT:
+            self._watch_idle(mark, STRAY_CLIENT, "it goes on in an L2TP tunnel that has ended")
+
+    def _watch_idle(
+        self, mark: int, time: float = IDLE_CLIENT, cause: str = "no L2TP tunnel"
+    ) -> None:
         self._stop_watching(mark)
-        self._idle[mark] = self._loop.call_later(IDLE_CLIENT, self._close_idle, mark)
+        self._idle[mark] = self._loop.call_later(
+            time, self._close_idle, mark, f"{cause} for {time:.0f} s"
+        )
 
     def _stop_watching(self, mark: int) -> None:
         handle = self._idle.pop(mark, None)
         if handle is not None:
             handle.cancel()
 
-    def _close_idle(self, mark: int) -> None:
+    def _close_idle(self, mark: int, cause: str) -> None:
         self._idle.pop(mark, None)
-        self._close_client(mark, f"no L2TP tunnel for {IDLE_CLIENT:.0f} s")
+        self._close_client(mark, cause)
 
     def _close_client(self, mark: int, cause: str) -> None:
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None

@@ -112,6 +112,14 @@ class CloseDataPath:
 
 
 @dataclass(frozen=True, slots=True)
+class Strayed:
+    """A client without a tunnel goes on in one that is not there; it has been told to dial."""
+
+    peer: Peer
+    tunnel_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelUp:
     """A control connection is established."""
 
@@ -196,6 +204,7 @@ Effect = (
     | SendFrame
     | DeliverPacket
     | CloseDataPath
+    | Strayed
     | TunnelUp
     | TunnelRefused
     | TunnelDown

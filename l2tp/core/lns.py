@@ -8,7 +8,7 @@ without a tunnel ID is dropped unanswered, as is whatever came in clear (mark 0)
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from l2tp.core.effects import (
@@ -21,9 +21,11 @@ from l2tp.core.effects import (
     Send,
     TunnelRefused,
 )
-from l2tp.core.messages import PROTOCOL_VERSION, stopccn
+from l2tp.core.messages import stopccn
+from l2tp.core.sccrq import RefusalError, check
 from l2tp.core.settings import LnsSettings
 from l2tp.core.shared import Shared
+from l2tp.core.strays import Standing, Strays
 from l2tp.core.transport import FULL_CYCLE
 from l2tp.core.tunnel import Tunnel, TunnelState
 from l2tp.core.views import SessionView, TunnelView, view_session, view_tunnel
@@ -37,17 +39,6 @@ from l2tp.wire.packet import ControlMessage, DataMessage, build, parse
 Result = AuthAccepted | AuthRejected | DataPathOpened | DataPathFailed
 
 
-class _RefusalError(Exception):
-    """An SCCRQ that gets a StopCCN and leaves nothing behind."""
-
-    def __init__(
-        self, cause: str, result: StopResult, error: GeneralError = GeneralError.NONE
-    ) -> None:
-        super().__init__(cause)
-        self.result = result
-        self.error = error
-
-
 class Lns:
     """The engine. Entry points return effects to be carried out in order; times are seconds."""
 
@@ -56,6 +47,7 @@ class Lns:
         self._shared = Shared(settings, random)
         self._tunnels: dict[int, Tunnel] = {}
         self._clients: dict[int, list[Tunnel]] = {}
+        self._strays = Strays(self._shared)
         self._due: list[tuple[float, int]] = []
 
     # Received.
@@ -165,6 +157,18 @@ class Lns:
             heapq.heappop(self._due)
         return None
 
+    # Earlier runs.
+
+    def standing(self, tunnel_id: int) -> Standing | None:
+        """What the next run must know of a tunnel to tell its client that it has ended."""
+        tunnel = self._tunnels.get(tunnel_id)
+        return Standing.of(tunnel) if tunnel is not None else None
+
+    def remember(self, tunnels: Mapping[int, Standing]) -> None:
+        """Take over what an earlier run knew of its tunnels, by their numbers."""
+        for tunnel_id, standing in tunnels.items():
+            self._strays.add(tunnel_id, standing)
+
     # The end.
 
     def client_moved(self, mark: int, address: str) -> None:
@@ -177,6 +181,7 @@ class Lns:
         for tunnel in self._of_client(mark):
             tunnel.vanish(reason, now)
             self._settle(tunnel)
+        self._strays.forget_client(mark)
         return self._drain()
 
     def close_client(self, mark: int, now: float, reason: str) -> list[Effect]:
@@ -253,10 +258,11 @@ class Lns:
 
     def _to_tunnel(self, message: ControlMessage | DataMessage, peer: Peer, now: float) -> None:
         tunnel = self._tunnels.get(message.tunnel_id)
-        if tunnel is None:
-            self._drop(peer, DropReason.UNKNOWN_TUNNEL, f"tunnel {message.tunnel_id}")
-        elif tunnel.peer.mark != peer.mark:
-            self._drop(peer, DropReason.WRONG_MARK, f"tunnel {message.tunnel_id}")
+        if tunnel is None or tunnel.peer.mark != peer.mark:
+            reason = DropReason.UNKNOWN_TUNNEL if tunnel is None else DropReason.WRONG_MARK
+            self._drop(peer, reason, f"tunnel {message.tunnel_id}")
+            if peer.mark not in self._clients:
+                self._strays.answer(message, peer, now)
         elif isinstance(message, ControlMessage):
             tunnel.receive(message, peer, now)
             self._settle(tunnel)
@@ -305,13 +311,13 @@ class Lns:
     ) -> None:
         peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID)
         try:
-            self._check(attributes)
+            check(attributes, self._settings.shared_secret)
             self._replace(peer, peer_tunnel_id, now)
             self._make_room(peer)
-        except _RefusalError as refusal:
+        except RefusalError as refusal:
             self._refuse(refusal, attributes, peer)
             return
-        tunnel_id = self._shared.unused_id(self._tunnels)
+        tunnel_id = self._shared.unused_id(self._tunnels, self._strays.tunnel_ids)
         tunnel = Tunnel(self._shared, tunnel_id, peer_tunnel_id, peer, now)
         self._tunnels[tunnel_id] = tunnel
         self._clients.setdefault(peer.mark, []).append(tunnel)
@@ -326,27 +332,8 @@ class Lns:
         """
         for tunnel in self._of_client(peer.mark):
             if tunnel.peer == peer and (tunnel.is_live or tunnel.peer_tunnel_id == peer_tunnel_id):
-                tunnel.vanish("the client dialled anew", now)
+                tunnel.vanish("the client dialled anew", now, known=True)
                 self._settle(tunnel)
-
-    def _check(self, attributes: Attributes) -> None:
-        """What RFC 2661 section 6.1 asks of an SCCRQ, and what we ask."""
-        fault = attributes.fault
-        try:
-            version = attributes.require(AvpType.PROTOCOL_VERSION)
-            attributes.require(AvpType.HOST_NAME)
-            attributes.require(AvpType.FRAMING_CAPABILITIES)
-        except ProtocolError as failure:
-            fault = fault or failure
-        if fault is not None:
-            raise _RefusalError(fault.reason, StopResult.GENERAL_ERROR, GeneralError(fault.error))
-        if version >> 8 != PROTOCOL_VERSION >> 8:
-            raise _RefusalError(
-                f"protocol version {version:#06x}", StopResult.VERSION_NOT_SUPPORTED
-            )
-        if AvpType.CHALLENGE in attributes and self._settings.shared_secret is None:
-            cause = "peer asks for tunnel authentication but no shared secret is set here"
-            raise _RefusalError(cause, StopResult.NOT_AUTHORIZED)
 
     def _make_room(self, peer: Peer) -> None:
         """Hold the limits; a tunnel that is stopping gives way to the client's next one."""
@@ -357,12 +344,12 @@ class Lns:
                     self._remove(tunnel)
         if len(self._of_client(peer.mark)) >= self._settings.max_tunnels_per_client:
             cause = "too many tunnels of this client"
-            raise _RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
+            raise RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
         if len(self._tunnels) >= self._settings.max_tunnels:
             cause = "too many tunnels"
-            raise _RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
+            raise RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
 
-    def _refuse(self, refusal: _RefusalError, attributes: Attributes, peer: Peer) -> None:
+    def _refuse(self, refusal: RefusalError, attributes: Attributes, peer: Peer) -> None:
         """Answer with a StopCCN that is not repeated: the peer repeats its SCCRQ if it is lost."""
         cause = str(refusal)
         payload = stopccn(
@@ -402,6 +389,8 @@ class Lns:
 
     def _remove(self, tunnel: Tunnel) -> None:
         del self._tunnels[tunnel.tunnel_id]
+        if tunnel.ended_unheard:
+            self._strays.remember(tunnel)
         own = self._clients[tunnel.peer.mark]
         own.remove(tunnel)
         if not own:

@@ -20,6 +20,8 @@ MAX_SESSIONS_PER_TUNNEL = 4
 # Half of the numbers there are, so that a random one is soon found free.
 MAX_IDS = 0x8000
 MAX_NAME = 255
+# Between two answers to one client that goes on in a tunnel or a call that has ended.
+HINT_INTERVAL = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class Transport:
         """When the message that waits longest was first sent, or ``start_over`` called for it."""
         return self._sent[0].at if self._sent else None
 
+    @property
+    def awaited(self) -> tuple[int, int]:
+        """The Ns that the peer waits for, as far as we know, and the one that we wait for."""
+        return (self._sent[0].ns if self._sent else self._ns), self._nr
+
     def open_window(self, size: int | None) -> None:
         """Take the peer's Receive Window Size AVP; None when it sent none."""
         self.peer_window = max(1, DEFAULT_PEER_WINDOW if size is None else size)
@@ -118,7 +123,7 @@ class Transport:
         self._arm(now)
         return False
 
-    def start_over(self, now: float, pause: float = FIRST_RETRANSMIT) -> None:
+    def start_over(self, now: float, pause: float) -> None:
         """Go on repeating after all, with the full count again, after a pause."""
         self._retransmits = 0
         if self._sent:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from l2tp.core.effects import Dropped, DropReason, Peer, Send, TunnelDown, TunnelUp
+from l2tp.core.liveness import Liveness
 from l2tp.core.messages import (
     CHALLENGE_SIZE,
     cdn,
@@ -23,11 +24,10 @@ from l2tp.core.messages import (
     stopccn,
 )
 from l2tp.core.session import Session
-from l2tp.core.settings import MAX_IDS
+from l2tp.core.settings import HINT_INTERVAL, MAX_IDS
 from l2tp.core.shared import Shared
 from l2tp.core.transport import FULL_CYCLE, Transport
 from l2tp.errors import ProtocolError
-from l2tp.ppp.settings import PUT_OFF
 from l2tp.wire.attributes import Attributes, read_attributes
 from l2tp.wire.avp import ResultCode
 from l2tp.wire.enums import AvpType, CdnResult, GeneralError, MessageType, StopResult
@@ -94,12 +94,13 @@ class Tunnel:
         self._transport.peer_tunnel_id = peer_tunnel_id
         self._challenge: bytes | None = None
         self._now = now
-        self._heard = now
-        """Last sign of life of the peer's L2TP, or of what runs in it."""
-        self._reached = now
-        """Last sign of life of its machine."""
+        self._liveness = Liveness(self.client_settings, now)
         self._empty_deadline: float | None = now + EMPTY_TIMEOUT
         self._linger_deadline: float | None = None
+        self._quiet_until = now
+        """When a peer may next be told about a call that is not there."""
+        self._was_established = False
+        self._peer_knows = False
 
     @property
     def is_live(self) -> bool:
@@ -109,14 +110,29 @@ class Tunnel:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen: gone, or its StopCCN was acknowledged."""
-        stopped = self.state is TunnelState.STOPPING and self._transport.is_idle
-        return stopped or self.state is TunnelState.GONE
+        return self._is_confirmed or self.state is TunnelState.GONE
+
+    @property
+    def ended_unheard(self) -> bool:
+        """Whether it is over and was up, and the peer may not know that it is over."""
+        return self._was_established and not (self._peer_knows or self._is_confirmed)
+
+    @property
+    def _is_confirmed(self) -> bool:
+        """Whether the peer has acknowledged our StopCCN."""
+        return self.state is TunnelState.STOPPING and self._transport.is_idle
+
+    @property
+    def sequence(self) -> tuple[int, int]:
+        """The Ns that the peer waits for, and the one that we wait for."""
+        return self._transport.awaited
 
     # Entry points.
 
     def receive(self, message: ControlMessage, peer: Peer, now: float) -> None:
         """Take a control message; its sender's address becomes the one we answer to."""
-        self._now = self._heard = now
+        self._now = now
+        self._liveness.heard(now)
         self.peer = peer
         self._put_off_echoes(now)
         for due in self._transport.receive(message, now):
@@ -125,21 +141,35 @@ class Tunnel:
 
     def data_received(self, message: DataMessage, peer: Peer, now: float) -> None:
         """Take a data message; its sender's address becomes the one we answer to."""
-        self._now = self._heard = now
+        self._now = now
+        self._liveness.heard(now)
         self.peer = peer
         session = self.sessions.get(message.session_id)
         if session is None:
             self._drop(DropReason.UNKNOWN_SESSION, f"data for session {message.session_id}")
+            self._disown(message.session_id)
             return
         session.data_received(message, now)
 
+    def _disown(self, session_id: int) -> None:
+        """Tell the peer that it goes on in a call that is not there, from time to time.
+
+        Not while what we have said may still be on its way: it may have been this.
+        """
+        if self._now < self._quiet_until or not self._transport.is_idle or not self.is_live:
+            return
+        self._quiet_until = self._now + HINT_INTERVAL
+        error = GeneralError.INVALID_SESSION
+        payload = cdn(session_id, CdnResult.GENERAL_ERROR, error, "this call has ended")
+        self._transport.send(0, payload, self._now)
+
     def seen(self, now: float) -> None:
         """The peer gave a sign of life elsewhere, as by traffic through a data path."""
-        self._heard = now
+        self._liveness.heard(now)
 
     def reachable(self, now: float) -> None:
         """The peer gave a sign of life in a layer below: it need not be asked for now."""
-        self._reached = now
+        self._liveness.reached(now)
         self._put_off_echoes(now)
 
     def _put_off_echoes(self, now: float) -> None:
@@ -171,15 +201,17 @@ class Tunnel:
         self._transport.send_last(stopccn(self.tunnel_id, result, error, cause), now)
         self._down(TunnelState.STOPPING, cause, silent=silent)
 
-    def vanish(self, cause: str, now: float) -> None:
-        """End the tunnel without sending, as nothing would arrive."""
+    def vanish(self, cause: str, now: float, *, known: bool = False) -> None:
+        """End the tunnel without sending, as nothing would arrive; ``known``: or need not."""
         self._now = now
+        self._peer_knows = known or self._peer_knows
         self._down(TunnelState.GONE, cause)
 
     def forget(self, session: Session, now: float) -> None:
         """Drop a session that ended."""
         self.sessions.pop(session.session_id, None)
         self._shared.sessions.pop(session.session_id, None)
+        self._quiet_until = now + FULL_CYCLE
         if not self.sessions:
             self._empty_deadline = now + EMPTY_TIMEOUT
 
@@ -267,6 +299,7 @@ class Tunnel:
             self.stop(cause, self._now, StopResult.NOT_AUTHORIZED)
             return
         self.state = TunnelState.ESTABLISHED
+        self._was_established = True
         self.since = self._now
         names = self.names
         self._shared.emit(
@@ -291,6 +324,7 @@ class Tunnel:
         """StopCCN from the peer: everything ends, but its repetitions are still acknowledged."""
         result: ResultCode = attributes.get(AvpType.RESULT_CODE, ResultCode(0))
         text = f" ({result.message})" if result.message else ""
+        self._peer_knows = True
         self._linger_deadline = self._now + FULL_CYCLE
         self._down(TunnelState.STOPPED, f"peer sent StopCCN {StopResult(result.code)}{text}")
 
@@ -350,28 +384,19 @@ class Tunnel:
 
     def _hello_deadline(self) -> float | None:
         """When to ask whether the peer lives: not if a call's PPP asks, which proves more."""
-        interval = self.client_settings.hello_interval
-        established = self.state is TunnelState.ESTABLISHED
-        if not interval or not established or not self._transport.is_idle:
+        if self.state is not TunnelState.ESTABLISHED or not self._transport.is_idle:
             return None
         if any(session.link.asks for session in self.sessions.values()):
             return None
-        return min(max(self._heard, self._reached) + interval, self._heard + PUT_OFF * interval)
+        return self._liveness.hello_deadline()
 
     def _unanswered(self) -> None:
-        """The peer acknowledges nothing: it is gone, unless its traffic shows otherwise.
-
-        One that sleeps is asked again after a while, as long as its operator is patient.
-        """
-        now = self._now
-        oldest = self._transport.oldest_unacknowledged
-        if self.state is TunnelState.ESTABLISHED and oldest is not None:
-            if self._heard > oldest:
-                self._transport.start_over(now)
-                return
-            left = self._heard + self.client_settings.patience - now
-            if left > 0:
-                self._transport.start_over(now, min(self.client_settings.hello_interval, left))
+        """The peer acknowledges nothing: it is gone, unless there is reason to ask again."""
+        asked = self._transport.oldest_unacknowledged
+        if self.state is TunnelState.ESTABLISHED and asked is not None:
+            pause = self._liveness.pause(asked, self._now)
+            if pause is not None:
+                self._transport.start_over(self._now, pause)
                 return
         self._down(TunnelState.GONE, "peer does not answer in L2TP", silent=True)
 

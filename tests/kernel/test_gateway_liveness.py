@@ -7,8 +7,8 @@ from signal import SIGKILL
 from interop.peers.linux_client import LinuxClient
 from interop.peers.xl2tpd import LINK_DIRECTORY
 from interop.scenarios.play import check_gone, dial_in, stop_gateway
-from interop.stage import Stage
-from interop.topology import OFFICE_ADDRESS, client_nat, no_nat
+from interop.stage import OFFICE_NETWORK, Stage
+from interop.topology import GATEWAY_ADDRESS, OFFICE_ADDRESS, client_nat, no_nat
 from interop.traffic import ping
 from interop.wait import until
 
@@ -43,6 +43,16 @@ def age(stage: Stage) -> int:
     (status,) = stage.ikev1d.clients()
     assert status["state"] == "up"
     return int(status["age"])
+
+
+def go_on(client: LinuxClient) -> None:
+    """Go on in a tunnel that has ended, under new SAs, and be told."""
+    seen = len(client.l2tp.process.text())
+    client.ipsec.initiate()
+    assert not ping(client.host, OFFICE_ADDRESS)
+    told = f"Connection closed to {GATEWAY_ADDRESS}, port 1701 (this tunnel has ended"
+    until(lambda: told in client.l2tp.process.text()[seen:], "xl2tpd to be told", 10.0)
+    until(lambda: not client.l2tp.pppd_running(), "pppd to end", PATIENCE)
 
 
 def test_ppp_takes_l2tp_and_the_sas_along(artefacts: Path) -> None:
@@ -107,5 +117,32 @@ def test_ike_takes_l2tp_and_ppp_along_but_not_while_packets_come(artefacts: Path
             "user disconnected",
             "L2TP tunnel down",
         ]
+        check_gone(stage)
+        stop_gateway(stage)
+
+
+def test_a_client_whose_tunnel_has_ended_is_told_to_dial_again(artefacts: Path) -> None:
+    """It slept, or we crashed. Its charon makes new SAs, its xl2tpd goes on in its old tunnel."""
+    times = f"echo_interval = {ECHO_INTERVAL}\necho_failures = {ECHO_FAILURES}"
+    with Stage(client_nat(), artefacts, extra={"ppp": times}) as stage:
+        client = stage.client()
+        dial_in(stage, client)
+        cable = stage.lab["nat"]
+        cable.run("ip", "link", "set", "lan0", "down")
+        stage.ikev1d.wait_for_log("client gone", PATIENCE)
+        cable.run("ip", "link", "set", "lan0", "up")
+        client.ipsec.terminate()
+        go_on(client)
+
+        # The SAs serve for the next call.
+        link = client.l2tp.connect()
+        client.route_to(OFFICE_NETWORK, link)
+        stage.check_traffic(client, link.address)
+
+        stage.ikev1d.kill()
+        stage.ikev1d.start()
+        until(lambda: not client.ipsec.sas(), "charon to hear of it", PATIENCE)
+        go_on(client)
+        client.ipsec.terminate()
         check_gone(stage)
         stop_gateway(stage)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import pathlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,10 +17,12 @@ from pathlib import Path as FilePath
 from cli.ikev1d.control import ControlServer
 from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.machine import Machine
+from cli.ikev1d.tunnel_memory import TunnelMemory
 from cli.ikev1d.udp import NAT_T_PORT, IkeSockets
 from cli.ikev1d.workers import Workers, work
 from ikev1.core.effects import ComputeDh, Path, Send
 from ikev1.core.exchange import PublicKeyWork
+from l2tp.core.strays import Standing
 from l2tp.datapath import Counters, LinkSettings
 from l2tp.datapath.errors import DataPathError, SharedFlowError
 from l2tp.datapath.interface import Interfaces
@@ -80,6 +83,7 @@ class SimulatedMachine:
             workers=lambda random_octets: SimulatedWorkers(self, random_octets),
             esp_tap=lambda report: SimulatedTap(self, report),
             farewells=lambda path: SimulatedFarewells(self, path),
+            tunnel_memory=lambda path: SimulatedTunnelMemory(),
             random=random.Random(self.dice.random()).randbytes,
         )
 
@@ -198,6 +202,16 @@ class SimulatedFarewells(Farewells):
 
     def forget(self, mark: int) -> None:
         self._machine.farewells.pop(mark, None)
+
+
+class SimulatedTunnelMemory(TunnelMemory):
+    """Nothing: no gateway of a simulation crashes and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__(pathlib.Path())
+
+    def open(self) -> dict[int, Standing]:
+        return {}
 
 
 class SimulatedTap(EspTap):

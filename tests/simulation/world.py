@@ -401,12 +401,13 @@ _MAY_STAY = (
     "IkeCounters.",
     "L2tpCounters.",
     "Context.ended",
+    "Strays._ended",
     "AddressPool.",
     "Config.",
     "Source.",
 )
-"""Tables that something else bounds than who is there: names of failures, a number of ended SAs,
-which user had which address, and the configuration, of which there may be two."""
+"""Tables that something else bounds than who is there: names of failures, a number of ended SAs
+and tunnels, which user had which address, and the configuration, of which there may be two."""
 
 
 def simulate(plan: Plan) -> Outcome:

@@ -210,7 +210,7 @@ def test_starting_over_gives_the_peer_all_its_time_again() -> None:
     while not bench.wait():
         pass
     bench.take()
-    bench.transport.start_over(bench.now)
+    bench.transport.start_over(bench.now, FIRST_RETRANSMIT)
     for _ in range(MAX_RETRANSMITS):
         assert not bench.wait()
     assert bench.take() == ["a"] * MAX_RETRANSMITS

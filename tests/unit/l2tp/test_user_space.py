@@ -18,6 +18,7 @@ from l2tp.core.effects import (
     SendFrame,
     SessionDown,
     SessionUp,
+    Strayed,
 )
 from l2tp.core.views import SessionView
 from tests.support.l2tp_client import (
@@ -167,9 +168,10 @@ def test_another_client_cannot_send_into_the_session(client: Connected) -> None:
     stranger = replace(client.peer, mark=2)
     message = data(client.lns_tunnel, client.lns_session, b"\xff\x03\x00\x21" + PACKET)
     client.send_raw(message, stranger)
-    (dropped,) = client.events
+    dropped, strayed = client.events
     assert isinstance(dropped, Dropped)
     assert (dropped.peer, dropped.reason) == (stranger, DropReason.WRONG_MARK)
+    assert strayed == Strayed(stranger, client.lns_tunnel)
     terminate = data(client.lns_tunnel, client.lns_session, ppp(LCP, 5, 1, b""))
     client.send_raw(terminate, stranger)
     assert [session.is_up for session in client.lns.sessions()] == [True]
