@@ -6,6 +6,7 @@ import pytest
 from cryptography import x509
 
 from ikev1.core.effects import CheckRevocation, IkeSaUp, Noted, ProveClaim, RevocationCheck, Sign
+from ikev1.core.fragmentation import LARGEST_MESSAGE
 from ikev1.wire.enums import AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType
 from ikev1.wire.header import parse_header
 from ikev1.wire.message import parse_message
@@ -121,6 +122,21 @@ def test_too_many_authorities_are_asked_for_by_one_request() -> None:
         CertificateRequest(CertEncoding.X509_SIGNATURE, b""),
     )
     assert not client.failures
+
+
+def test_requests_leave_message_4_in_one_packet() -> None:
+    others = (Authority(f"Authority number {n}", number=5) for n in range(11))
+    client = dial(gateway(ROOT, *others), ALICE)
+    message = client.talk[1][1][0]
+    _, payloads = parse_message(message)
+    assert len(payloads.all(CertificateRequest)) == 12
+    assert 1000 < len(message) <= LARGEST_MESSAGE
+
+
+def test_windows_takes_fragments_where_it_expects_certificates() -> None:
+    for signs in (False, True):
+        client = Dialin(gateway(), WINDOWS_10, signer=signer(ALICE) if signs else None)
+        assert client.main_mode().ike_sa.takes_fragments == signs
 
 
 def test_message_4_goes_only_where_message_2_was_received() -> None:
