@@ -28,7 +28,7 @@ types: .venv/installed
 	$(BIN)/mypy
 
 unit: .venv/installed
-	$(BIN)/pytest --numprocesses auto tests/arch tests/unit tests/property
+	$(BIN)/pytest --hypothesis-profile brief --numprocesses auto tests/arch tests/unit tests/property
 
 # Thousands of clients, seed after seed; SIMULATE="--minutes 480 --clients 5000" for a night.
 SIMULATE := --minutes 10
