@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from cli.control import DEFAULT_CONFIG
 from cli.ikev1d.config import ConfigError, load
 from cli.ikev1d.control import ControlSocketError
 from cli.ikev1d.logs import configure
+from cli.ikev1d.machine import LINUX
 from cli.ikev1d.open_files import raise_file_limit
 from cli.ikev1d.service import StartError, serve
+from cli.ikev1d.trace.recorder import record_to
 from cli.ikev1d.verify.program import verify
 
 EXIT_CONFIG = 78
@@ -28,6 +32,12 @@ def main() -> int:
     )
     parser.add_argument(
         "--verify", action="store_true", help="look at the machine, for `ikectl verify`"
+    )
+    parser.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what clients and gateway say to each other, without secrets; for a lab",
     )
     parser.add_argument("--ledger", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -47,8 +57,15 @@ def main() -> int:
         return 0
     configure(config.gateway.log_format, config.gateway.log_level, sys.stderr)
     raise_file_limit()
+    machine = LINUX
+    if arguments.trace is not None:
+        try:
+            machine = replace(LINUX, trace=record_to(arguments.trace, time.monotonic))
+        except OSError as error:
+            print(f"cannot write {arguments.trace}: {error.strerror}", file=sys.stderr)
+            return 1
     try:
-        asyncio.run(serve(config))
+        asyncio.run(serve(config, machine))
     except (StartError, ControlSocketError) as error:
         print(error, file=sys.stderr)
         return 1

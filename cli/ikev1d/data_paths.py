@@ -86,6 +86,7 @@ class DataPaths:
         self._loop = asyncio.get_running_loop()
         self._kernel = machine.kernel_data_paths(on_datagram)
         self._user_data_path = machine.user_data_path
+        self._trace = machine.trace
         self._flows = Flows()
         self._open: dict[int, _Session] = {}
         """By session ID."""
@@ -263,6 +264,8 @@ class DataPaths:
         )
 
         def frame_received(frame: bytes) -> None:
+            if self._trace is not None:
+                self._trace.frame("client", session_id, frame)
             self._carry_out(self._engine.frame_received(session_id, frame, self._loop.time()))
 
         return await self._kernel.open_session(

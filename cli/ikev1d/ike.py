@@ -34,6 +34,7 @@ from ikev1.core.effects import (
     IkeSaUp,
     InstallInbound,
     InstallOutbound,
+    MessageSeen,
     MoveChild,
     Path,
     ProveClaim,
@@ -55,7 +56,9 @@ FAREWELL_DELAY = 0.5
 """Seconds until last words follow a change: a login or a rekey is not made to wait for them."""
 
 
-def make_settings(config: Config, unusable: Collection[str], *, esp_on_ike_port: bool) -> Settings:
+def make_settings(
+    config: Config, unusable: Collection[str], *, esp_on_ike_port: bool, traced: bool = False
+) -> Settings:
     """The engine's settings: what the operator allows, less what the kernel lacks."""
     public_address = config.gateway.public_address
     return Settings(
@@ -98,6 +101,7 @@ def make_settings(config: Config, unusable: Collection[str], *, esp_on_ike_port:
         ),
         public_address=None if public_address is None else str(public_address),
         esp_on_ike_port=esp_on_ike_port,
+        traced=traced,
         half_open_limit=config.ike.half_open_limit,
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
@@ -141,12 +145,13 @@ class IkeHost:
         child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
     ) -> None:
+        self._trace = machine.trace
+        self._sockets = sockets
         self.engine = Responder(
-            make_settings(config, unusable, esp_on_ike_port=sockets.esp_on_ike_port),
+            self._settings(config, unusable),
             MarkSpace(config.marks.base, config.marks.mask),
             machine.random,
         )
-        self._sockets = sockets
         self._sas = sas
         self._story = story
         self._farewells = farewells
@@ -168,6 +173,8 @@ class IkeHost:
 
     def receive(self, datagram: bytes, path: Path) -> None:
         """A datagram from one of the IKE sockets."""
+        if self._trace is not None:
+            self._trace.ike_received(datagram, path)
         self._carry_out(self.engine.receive(datagram, path, self._loop.time()))
 
     def child_expiring(self, inbound_spi: int) -> None:
@@ -199,9 +206,17 @@ class IkeHost:
 
     def reconfigure(self, config: Config, unusable: Collection[str]) -> None:
         """Serve by another configuration from now on; who has lost its preshared key is ended."""
-        settings = make_settings(config, unusable, esp_on_ike_port=self._sockets.esp_on_ike_port)
         self._revocation.forget()
+        settings = self._settings(config, unusable)
         self._carry_out(self.engine.reconfigure(settings, self._loop.time()))
+
+    def _settings(self, config: Config, unusable: Collection[str]) -> Settings:
+        return make_settings(
+            config,
+            unusable,
+            esp_on_ike_port=self._sockets.esp_on_ike_port,
+            traced=self._trace is not None,
+        )
 
     def close(self, cause: str) -> None:
         """End every client: the kernel has nothing of theirs any more."""
@@ -221,6 +236,8 @@ class IkeHost:
             effect = waiting.popleft()
             match effect:
                 case Send():
+                    if self._trace is not None:
+                        self._trace.ike_sent(effect.datagram, effect.path)
                     self._sockets.send(effect.path, effect.datagram)
                 case ComputeDh() | GenerateDh() | AgreeDh() | ProveClaim() | Sign():
                     self._workers.do(effect, partial(self._complete, effect.ticket))
@@ -237,7 +254,12 @@ class IkeHost:
                     self._prepare_farewell(effect.new.mark)
                 case Alive():
                     self._client_alive(effect.mark)
+                case MessageSeen():
+                    if self._trace is not None:
+                        self._trace.ike_message(effect)
                 case _:
+                    if self._trace is not None:
+                        self._trace.told(effect)
                     self._story.tell(effect)
                     self._follow(effect)
         self._timer.set(self.engine.next_deadline())

@@ -118,6 +118,7 @@ class LnsHost:
         logged_in: Callable[[str, int, int, int], None],
     ) -> None:
         self._config = config
+        self._trace = machine.trace
         self._connection = connection
         self.engine = Lns(make_settings(config, self._of_client), machine.random)
         self._mark_mask = config.marks.mask
@@ -225,6 +226,8 @@ class LnsHost:
         # The other bits are the administrator's; in clear they may be all there is.
         mark = datagram.mark & self._mark_mask
         peer = Peer(mark, datagram.local_address, datagram.source.host, datagram.source.port)
+        if self._trace is not None:
+            self._trace.l2tp_received(datagram.payload, peer)
         self._carry_out(self.engine.receive(datagram.payload, peer, self._loop.time()))
 
     def _advance(self) -> None:
@@ -238,6 +241,8 @@ class LnsHost:
                 case DeliverPacket():
                     self.data_paths.deliver(effect)
                 case SendFrame():
+                    if self._trace is not None:
+                        self._trace.frame("gateway", effect.session_id, effect.frame)
                     self.data_paths.send(effect)
                 case Authenticate():
                     # On the loop's next turn: an engine is not entered from its own effects.
@@ -255,6 +260,8 @@ class LnsHost:
 
     def _send(self, effect: Send) -> None:
         peer = effect.peer
+        if self._trace is not None:
+            self._trace.l2tp_sent(effect.datagram, peer)
         l2tp_socket = self._sockets.get(peer.local) or self._sockets[ANY_ADDRESS]
         destination = Address(peer.address, peer.port)
         if not l2tp_socket.send(effect.datagram, destination, peer.local, peer.mark):
@@ -292,6 +299,8 @@ class LnsHost:
         | Dropped,
     ) -> None:
         self.counters.count(event)
+        if self._trace is not None:
+            self._trace.told(event)
         log = self._log.of(self._client_id(event.peer.mark))
         match event:
             case TunnelUp():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.ikev1d.control import Answer, ControlServer
 from cli.ikev1d.farewells import Farewells
+from cli.ikev1d.trace.recorder import Recorder
 from cli.ikev1d.tunnel_memory import TunnelMemory
 from cli.ikev1d.udp import IkeSockets
 from cli.ikev1d.workers import Workers
@@ -36,6 +37,8 @@ class Machine:
     workers: Callable[[Callable[[int], bytes]], Workers] = Workers
     tunnel_memory: Callable[[Path], TunnelMemory] = TunnelMemory
     random: Callable[[int], bytes] = os.urandom
+    trace: Recorder | None = None
+    """Who is shown all that comes and goes, if anybody is."""
 
 
 LINUX = Machine()

@@ -51,13 +51,13 @@ class StartError(Exception):
     """The gateway cannot start; the text says why and what to do."""
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, machine: Machine = LINUX) -> None:
     """Run the gateway until SIGTERM or SIGINT. Raises StartError, ControlSocketError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(config)
+    gateway = Gateway(config, machine)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()

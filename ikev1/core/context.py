@@ -38,6 +38,7 @@ from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
 from ikev1.core.spi import SpiSpace
 from ikev1.wire.enums import AuthMethod, NotifyType
+from ikev1.wire.header import parse_header
 from ikev1.wire.payloads import Payload
 
 NO_COOKIE = bytes(8)
@@ -86,6 +87,11 @@ class Context:
         """Add an effect."""
         self._effects.append(effect)
 
+    @property
+    def watch(self) -> Callable[[Effect], None] | None:
+        """What a new Phase 1 SA tells of its messages, where the host wants a trace."""
+        return self.emit if self.settings.traced else None
+
     def drop(self, path: Path, reason: str) -> None:
         """Ignore a datagram; `reason` is a counter's name."""
         self.emit(Dropped(path, reason))
@@ -129,6 +135,8 @@ class Context:
     def inform(self, sa: IkeSa, *values: Payload) -> None:
         """Send a protected Informational message."""
         message = informational.make(sa, self._fresh_message_id(sa), values)
+        if sa.watch is not None:
+            sa.saw(parse_header(message), values, sent=True)
         self.send(sa.path, message, fragments=sa.takes_fragments)
 
     def _fresh_message_id(self, sa: IkeSa) -> int:

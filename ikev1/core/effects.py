@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from ikev1.core.credentials import SigningKey
 from ikev1.crypto.dh import KeyPair
 from ikev1.wire.enums import NotifyType
+from ikev1.wire.header import Header
+from ikev1.wire.payloads import Payload
 from ikev1.x509.certificate import Certificate
 from ikev1.x509.claim import Claim
 from ikev1.x509.trust import Trust
@@ -354,6 +356,20 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSeen:
+    """A message that has come, or goes, in clear: for a trace, where `Settings.traced` asks.
+
+    Of a message that comes again, and of what nobody could decrypt, nothing is told.
+    """
+
+    client: str
+    path: Path
+    sent: bool
+    header: Header
+    payloads: tuple[Payload, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A datagram was ignored; `reason` is a counter's name."""
 
@@ -384,5 +400,6 @@ Effect = (
     | SessionsLost
     | Refused
     | Noted
+    | MessageSeen
     | Dropped
 )

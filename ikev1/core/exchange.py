@@ -88,6 +88,8 @@ class Settings:
     """By the name that a credential gives to the connection it is for."""
     default: ConnectionSettings = ConnectionSettings()
     """Of connections that are not in `connections`, such as one that a reload has taken away."""
+    traced: bool = False
+    """Whether every message is told in clear (`MessageSeen`)."""
     esp_on_ike_port: bool = False
     """Whether the kernel takes ESP out of UDP 500, behind a non-IKE marker."""
     half_open_limit: int = 2000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ikev1.core.credentials import CertificateCredential, PresharedKey
-from ikev1.core.effects import Path
+from ikev1.core.effects import MessageSeen, Path
 from ikev1.core.exchange import Exchange
 from ikev1.core.natt import NatSituation, Variant
 from ikev1.core.proposals import IkeChoice
@@ -17,8 +17,14 @@ from ikev1.crypto.cipher import CipherError, decrypt, encrypt
 from ikev1.crypto.signatures import proof_hash
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType, Flag, NotifyType
-from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header
-from ikev1.wire.message import Payloads, build_message, build_payloads, parse_payloads
+from ikev1.wire.header import HEADER_LENGTH, VERSION_1_0, Header, build_header, parse_header
+from ikev1.wire.message import (
+    Payloads,
+    build_message,
+    build_payloads,
+    parse_message,
+    parse_payloads,
+)
 from ikev1.wire.payloads import Hash, Identification, Payload
 from ikev1.x509.certificate import Certificate
 
@@ -65,6 +71,9 @@ class IkeSa:
     seen: dict[int, None] = field(default_factory=dict)
     """Message IDs used, oldest first: RFC 2409 section 5.5 lets none be used twice."""
 
+    watch: Callable[[MessageSeen], None] | None = None
+    """Who is told of its messages in clear, if anybody is."""
+
     @property
     def initiator_cookie(self) -> bytes:
         """CKY-I."""
@@ -107,6 +116,17 @@ class IkeSa:
         if len(self.seen) > REMEMBERED_MESSAGE_IDS:
             del self.seen[next(iter(self.seen))]
 
+    def saw(self, header: Header, payloads: Sequence[Payload], *, sent: bool = False) -> None:
+        """Tell who watches of a message."""
+        if self.watch is not None:
+            self.watch(MessageSeen(self.client, self.path, sent, header, tuple(payloads)))
+
+    def saw_reply(self, message: bytes) -> None:
+        """Tell who watches of a reply of ours, if it is in clear; `seal` has told of the others."""
+        if self.watch is not None and not parse_header(message).flags & Flag.ENCRYPTION:
+            header, payloads = parse_message(message)
+            self.saw(header, payloads.values, sent=True)
+
     def clear(
         self, exchange: ExchangeType, values: Sequence[Payload], message_id: int = 0
     ) -> bytes:
@@ -135,6 +155,8 @@ class IkeSa:
             message_id=message_id,
             length=HEADER_LENGTH + len(sealed),
         )
+        if exchange != ExchangeType.INFORMATIONAL:  # which is made in advance too
+            self.saw(header, values, sent=True)
         return build_header(header) + sealed, next_iv
 
     def seal_hashed(
@@ -155,7 +177,9 @@ class IkeSa:
         """Decrypt and parse; returns the next IV as well. Raises ProtocolError."""
         assert self.choice is not None
         assert self.keys is not None
-        return open_with(self.choice.encryption, self.keys, header, body, iv)
+        payloads, next_iv = open_with(self.choice.encryption, self.keys, header, body, iv)
+        self.saw(header, payloads.values)
+        return payloads, next_iv
 
     def open_hashed(self, header: Header, body: bytes) -> tuple[Payloads, bytes]:
         """Open the first message of a Phase 2 or Informational exchange and verify HASH(1).

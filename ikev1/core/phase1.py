@@ -73,6 +73,8 @@ class Phase1:
         context = self._context
         cookies = header.initiator_cookie + context.cookie()
         sa = IkeSa(cookies, path, _name(header.initiator_cookie), context.now, origin)
+        sa.watch = context.watch
+        sa.saw(header, payloads.values)
         message = Message(header, datagram[HEADER_LENGTH:], path, payloads)
         exchange = Exchange(
             script=main_mode.respond(sa, context, message),
@@ -129,10 +131,13 @@ class Phase1:
         exchange.request = digest(datagram)
         exchange.reply = None
         message = Message(header, body, path, payloads)
+        if not sa.we_began:
+            sa.path = path
+        if payloads is not None:
+            sa.saw(header, payloads.values)
         if sa.we_began:
             self._runner.resume(self._renewal, sa, exchange, message, Datagram(header, datagram))
         else:
-            sa.path = path
             self._runner.resume(self, sa, exchange, message, Datagram(header, datagram))
 
     def aggressive_mode(self, header: Header, datagram: bytes, path: Path) -> None:

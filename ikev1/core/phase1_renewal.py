@@ -78,6 +78,7 @@ class Phase1Renewal:
         path = client.path
         origin = (cookie, path.remote, path.remote_port)
         sa = IkeSa(cookie + NO_COOKIE, path, client.id, self._context.now, origin, we_began=True)
+        sa.watch = self._context.watch
         sa.implementation, sa.takes_fragments = terms.implementation, terms.takes_fragments
         script = main_mode_initiator.renew(sa, self._context, client.id, terms)
         sa.main_mode = exchange = Exchange(script, message_id=0)

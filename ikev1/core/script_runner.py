@@ -111,6 +111,7 @@ class ScriptRunner:
         exchange.reply = reply
         exchange.replies += 1
         exchange.insisted = 0
+        sa.saw_reply(reply)
         self._context.send(sa.path, reply, fragments=sa.takes_fragments)
 
     def _insist_later(self, sa: IkeSa, exchange: Exchange) -> None:

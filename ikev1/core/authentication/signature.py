@@ -87,6 +87,7 @@ class Signatures:
             )
         except ProtocolError:
             return None
+        sa.saw(message.header, payloads.values)
         self.listen(payloads)
         claim = _claim(sa, exchanged, skeyid, payloads)
         trusts = tuple(candidate.trust for candidate in self._candidates)
