@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 
-from ikev1.core.natt import packed
 from ikev1.wire.enums import IdType
 from ikev1.wire.payloads import ADDRESS_SIZES, Identification
 from ikev1.x509 import names
@@ -54,10 +53,3 @@ def matches(identity: Identification, wanted: str) -> bool:
     `wanted` is an address, "@fqdn", "user@fqdn" or "keyid:text", as in the configuration.
     """
     return _text(identity).lower() == wanted.lower()
-
-
-def of_address(address: str) -> Identification:
-    """Our own identity: the address the client dialled, which is what racoon insists on."""
-    data = packed(address)
-    kind = IdType.IPV4_ADDR if len(data) == 4 else IdType.IPV6_ADDR
-    return Identification(id_type=kind, protocol=0, port=0, data=data)

@@ -52,7 +52,7 @@ class SignatureError(Exception):
 def proof_hash(method: int, negotiated: int) -> int:
     """The hash whose PRF makes HASH_I and HASH_R, for the hash of the SA.
 
-    RFC 4754 section 3 names one for each curve, and charon makes them so whatever was negotiated.
+    RFC 4754 names one for each curve, and charon makes them so whatever was negotiated.
     """
     return _PROOF_HASHES.get(AuthMethod(method), HashAlgorithm(negotiated))
 

@@ -22,6 +22,7 @@ from ikev1.errors import ProtocolError
 from ikev1.wire.enums import NotifyType
 from ikev1.wire.message import Payloads, build_body
 from ikev1.wire.payloads import Hash, Identification, Payload
+from ikev1.x509.identity import of_address
 
 
 class PresharedKeys:
@@ -92,7 +93,7 @@ class PresharedKeys:
     ) -> Generator[Question, None, Sequence[Payload]]:
         """The address that the client dialled, which is what racoon insists on, and HASH."""
         yield from ()
-        ours = identity.of_address(address)
+        ours = of_address(address)
         return ours, Hash(exchanged.own_hash(sa, skeyid, build_body(ours)))
 
 

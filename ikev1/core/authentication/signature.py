@@ -42,6 +42,7 @@ from ikev1.wire.payloads import (
 )
 from ikev1.x509.claim import Claim, Proven
 from ikev1.x509.errors import CertificateError
+from ikev1.x509.identity import of_address
 
 MAX_REQUESTS = 768
 """Octets of all our CERTREQ payloads, so that message 4 still goes in one packet with the groups
@@ -164,7 +165,7 @@ def own_identity(sa: IkeSa, credential: CertificateCredential, address: str) -> 
     if credential.fqdn is not None:
         return credential.fqdn
     if address in credential.addresses:
-        return identity.of_address(address)
+        return of_address(address)
     return credential.subject
 
 

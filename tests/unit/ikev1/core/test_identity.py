@@ -1,8 +1,9 @@
 import pytest
 
-from ikev1.core.identity import MAX_SHOWN, matches, of_address, show
+from ikev1.core.identity import MAX_SHOWN, matches, show
 from ikev1.wire.enums import IdType
 from ikev1.wire.payloads import Identification
+from ikev1.x509.identity import of_address
 
 
 def identity(kind: IdType, data: bytes) -> Identification:
