@@ -125,7 +125,8 @@ def _connection_settings(connection: Connection) -> ConnectionSettings:
 class IkeHost:
     """The engine and its surroundings.
 
-    `unusable` are ESP algorithms that the kernel lacks. `client_alive` is called with the mark of a
+    `unusable` are ESP algorithms that the kernel lacks. `client_up` is called with the mark of a
+    client whose first Phase 1 is up, `client_alive` with that of a
     client that has sent an IKE message, `client_gone` with mark, name and cause for each client of
     which nothing is left, `child_coming` with each child SA before the client can send through it,
     and `child_up` once it is up.
@@ -140,6 +141,7 @@ class IkeHost:
         unusable: Collection[str],
         story: Story,
         farewells: Farewells,
+        client_up: Callable[[int], None],
         client_alive: Callable[[int], None],
         client_gone: Callable[[int, str, str], None],
         child_coming: Callable[[ChildSa], None],
@@ -157,6 +159,7 @@ class IkeHost:
         self._farewells = farewells
         self._outdated: dict[int, asyncio.TimerHandle] = {}
         """Clients whose last words are to be made anew, by mark."""
+        self._client_up = client_up
         self._client_alive = client_alive
         self._client_gone = client_gone
         self._child_coming = child_coming
@@ -267,6 +270,10 @@ class IkeHost:
     def _follow(self, event: Told) -> None:
         """Have the other layers, and the last words, follow what has become of a client."""
         match event:
+            case IkeSaUp(replaces=None):
+                client = self.engine.clients.by_id(event.client)
+                if client is not None:
+                    self._client_up(client.mark)
             case ClientDown():
                 self._farewells.forget(event.mark)
                 self._client_gone(event.mark, event.client, event.cause)

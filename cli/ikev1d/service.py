@@ -163,6 +163,7 @@ class Gateway:
             self._unusable,
             self._story,
             farewells,
+            self._client_up,
             self._client_alive,
             self._client_gone,
             self._child_coming,
@@ -322,6 +323,10 @@ class Gateway:
             path = child.path
             flow = Flow(path.local, path.remote, child.client_port)
             self._lns.client_at(child.mark, flow)
+
+    def _client_up(self, mark: int) -> None:
+        # Who dies before its first Quick Mode, and cannot be asked, would keep its mark for hours.
+        self._watch_idle(mark)
 
     def _child_up(self, event: ChildUp) -> None:
         # The Delete of an older child may have been faster than HASH(3): its tunnel is in this one.

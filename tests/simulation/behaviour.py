@@ -256,6 +256,8 @@ class Roadwarrior(Client):
         if self.usable is not None:
             for _ in range(quick_modes):
                 self.quick_mode()
+        elif self._unheard:
+            self.later(30.0, self.rekey, quick_modes)
         else:
             self._wants = quick_modes
             if not self.phases:
@@ -272,7 +274,10 @@ class Roadwarrior(Client):
 
     def _renew(self, phase: Phase1) -> None:
         """A new Phase 1 in the place of the newest one."""
-        if self.state == "up" and self.awake and phase in self.phases[-1:]:
+        if self._unheard:
+            # The gateway would take it for somebody else: docs/simulation.md, known limits.
+            self.later(30.0, self._renew, phase)
+        elif self.state == "up" and self.awake and phase in self.phases[-1:]:
             self.note("renews its Phase 1")
             self.main_mode()
             self.later(20.0, self._phase1_replaced, phase)

@@ -65,7 +65,8 @@ def configuration(clients: int) -> Iterator[Config]:
     """What an operator would have written, with a user for each client."""
     with TemporaryDirectory() as name:
         path = Path(name) / "ikev1d.toml"
-        path.write_text(_CONFIGURATION)
+        socket = f'control_socket = "{path.with_name("control")}"\n'
+        path.write_text(_CONFIGURATION.replace("[gateway]\n", f"[gateway]\n{socket}"))
         users = path.with_name("chap-secrets")
         users.write_text("".join(f'user{n} * "{password(n)}" *\n' for n in range(clients)))
         path.chmod(0o600)

@@ -8,10 +8,10 @@ from tests.simulation.__main__ import report, seed_of_today
 from tests.simulation.world import Plan
 
 PLANS = (
-    Plan(seed=1, clients=1000, hours=0.01),
-    Plan(seed=2, clients=100, hours=0.25),
-    Plan(seed=3, clients=12, hours=3.0),
-    Plan(seed=seed_of_today(), clients=100, hours=0.25),
+    Plan(seed=1, clients=300, hours=0.01),
+    Plan(seed=2, clients=60, hours=0.25),
+    Plan(seed=3, clients=12, hours=2.0),
+    Plan(seed=seed_of_today(), clients=60, hours=0.25),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from cli.ikev1d.service import IDLE_CLIENT
 from ikev1.wire.enums import ExchangeType
+from interop.clients.ike import WINDOWS_10
 from tests.simulation.network import FAIR
 from tests.simulation.packets import Packet
 from tests.simulation.world import Plan, World
@@ -87,4 +88,19 @@ def test_a_look_for_lost_events_does_not_end_who_dials_meanwhile() -> None:
     world.wait(20.0)
     assert world.client.state == "up"
     assert world.works()
+    world.close()
+
+
+def test_a_client_that_dies_after_main_mode_does_not_keep_its_mark() -> None:
+    """Windows does not know dead peer detection, and there is no L2TP yet."""
+    world = OneClient()
+    client = world.client
+    windows = replace(WINDOWS_10, phase1=client.kind.ike.phase1, esp=client.kind.ike.esp)
+    client.kind = replace(client.kind, ike=windows)
+    world.loop.call_soon(client.main_mode)
+    world.wait(5.0)
+    assert len(world.invariants.engine.clients) == 1
+    client.forget()
+    world.wait(IDLE_CLIENT)
+    assert len(world.invariants.engine.clients) == 0
     world.close()
