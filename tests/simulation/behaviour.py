@@ -106,6 +106,8 @@ class Roadwarrior(Client):
         Nor is what goes wrong before data has gone through again: until the client sends, the
         gateway does not know where its NAT has put it.
         """
+        if self.state == "dialling":
+            seconds += DIAL_TIME
         self.excused_until = max(self.excused_until, self.loop.time() + seconds + GRACE)
         self.trouble = why
         self._unheard = self.state == "up"
