@@ -97,6 +97,11 @@ class IkeSockets:
 
     def start(self, receive: Callable[[bytes, Path], None]) -> None:
         """Give each datagram to `receive`."""
+        if not self.esp_on_ike_port:
+            self._log.info(
+                "the kernel takes no ESP out of UDP 500: a client behind a NAT that knows draft 00"
+                " of NAT traversal alone gets none"
+            )
         for datagram_socket in self._sockets.values():
             port = datagram_socket.port
 
