@@ -1,4 +1,4 @@
-"""The lab's command line: ``list``, ``run SCENARIO``, ``dial CLIENT``, ``load``."""
+"""The lab's command line: ``list``, ``run SCENARIO``, ``dial CLIENT``, ``replay``, ``load``."""
 
 import argparse
 import sys
@@ -8,6 +8,8 @@ from interop import kernel
 from interop.clients import CLIENTS
 from interop.errors import KernelUnavailableError, LabError
 from interop.load import __main__ as load
+from interop.replay import lab
+from interop.replay.transcript import read
 from interop.scenarios import SCENARIOS, emulated
 from interop.scenarios.play import Play
 from interop.topology import TOPOLOGIES
@@ -25,8 +27,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("scenario", choices=SCENARIOS)
     dial = commands.add_parser("dial", help="let one emulated client dial in, work and hang up")
     dial.add_argument("client", choices=CLIENTS, metavar="CLIENT")
-    for command in (run, dial):
+    replay = commands.add_parser("replay", help="play a device that ikectl lab has recorded")
+    replay.add_argument("transcript", type=Path, metavar="TRANSCRIPT")
+    for command in (run, dial, replay):
         command.add_argument("--keep", type=Path, metavar="DIR", help="for logs and captures")
+    for command in (run, dial):
         command.add_argument("--topology", choices=TOPOLOGIES, default="client-nat")
     run.add_argument("--ike", default="aes256-sha256-modp2048", help="the client's proposal")
     run.add_argument("--esp", default="aes256-sha1", help="the client's proposal")
@@ -37,12 +42,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _enter_kernel(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "interop", options.command]
-    if options.command == "dial":
-        command += [options.client]
+    if options.command == "replay":
+        command += [str(options.transcript.resolve())]
+    elif options.command == "dial":
+        command += [options.client, "--topology", options.topology]
     else:
         command += [options.scenario, "--ike", options.ike, "--esp", options.esp]
         command += ["--reference"] * options.reference
-    command += ["--topology", options.topology]
+        command += ["--topology", options.topology]
     if options.keep:
         command += ["--keep", str(options.keep.resolve())]
     if options.command == "run" and sys.stdin.isatty() and sys.stdout.isatty():
@@ -66,6 +73,17 @@ def _play(options: argparse.Namespace, directory: Path) -> Play:
     )
 
 
+def _replay(transcript: Path, directory: Path) -> int:
+    """Play a transcript; 1 if the device does not fare as it did."""
+    try:
+        attempt = lab.choose(read(transcript))
+    except OSError as error:
+        raise LabError(f"{transcript}: {error.strerror}") from error
+    verdict = lab.replay(attempt, directory)
+    print(f"{transcript.name}: {verdict}")
+    return 0 if verdict.same else 1
+
+
 def main() -> int:
     """Run the command line; its exit status."""
     if sys.argv[1:2] == ["load"]:
@@ -81,6 +99,8 @@ def main() -> int:
         return _enter_kernel(options)
     directory = options.keep or kernel.artefacts()
     try:
+        if options.command == "replay":
+            return _replay(options.transcript, directory)
         if options.command == "dial":
             play = Play(TOPOLOGIES[options.topology](), directory)
             emulated.run(play, CLIENTS[options.client])

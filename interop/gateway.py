@@ -18,6 +18,7 @@ from interop.wait import until
 
 CONFIGURATION = "/run/ikev1d.toml"
 CONTROL = "/run/ikev1d/control"
+TRACE = "/run/ikev1d.trace"
 START_LIMIT = 60.0
 """Seconds until READY=1: Python and its imports take 5 in the embedded kernel."""
 NOTIFY_MESSAGE = 4096
@@ -63,11 +64,17 @@ class Ikev1d:
     """The daemon on ``host``; `start` returns when it has said READY=1 (sd_notify(3))."""
 
     def __init__(
-        self, host: Host, settings: GatewaySettings, extra: Mapping[str, str] | None = None
+        self,
+        host: Host,
+        settings: GatewaySettings,
+        extra: Mapping[str, str] | None = None,
+        *,
+        traced: bool = False,
     ) -> None:
         self.host = host
         self.settings = settings
         host.write(CONFIGURATION, configuration(settings, extra or {}), 0o600)
+        self._traced = traced
         self._process: Process | None = None
 
     @property
@@ -83,6 +90,7 @@ class Ikev1d:
             self._process = self.host.start(
                 "ikev1d",
                 *(sys.executable, "-m", "cli.ikev1d", "--config", CONFIGURATION),
+                *(("--trace", TRACE) if self._traced else ()),
                 environment={"NOTIFY_SOCKET": "/run/notify"},
             )
 
@@ -132,6 +140,10 @@ class Ikev1d:
     def log(self) -> str:
         """Return what it has logged since its last start."""
         return self.process.text()
+
+    def trace(self) -> str:
+        """Return what it has traced since its last start, if it is told to."""
+        return self.host.path(TRACE).read_text()
 
     def wait_for_log(self, text: str, limit: float = 30.0) -> None:
         """Wait until the log holds ``text``. Raises `StillWaitingError`, `ProgramEndedError`."""

@@ -38,6 +38,7 @@ class Stage:
     ``fault`` names one of `interop.relay.FAULTS` for the cable to the gateway. ``reference`` puts
     Debian's programs in the place of our daemon. ``extra`` is for `interop.gateway.configuration`;
     ``files`` are written on the gateway's machine, readable for root only, before it starts.
+    With ``trace`` our daemon writes one.
     """
 
     gateway: Ikev1d | ReferenceGateway
@@ -57,6 +58,7 @@ class Stage:
         settings: GatewaySettings | None = None,
         extra: Mapping[str, str] | None = None,
         files: Mapping[str, str | bytes] | None = None,
+        trace: bool = False,
     ) -> None:
         self.lab = Lab(with_relay(topology) if fault else topology, directory)
         self.settings = settings or GatewaySettings(address=topology.gateway_address)
@@ -64,6 +66,7 @@ class Stage:
         self._reference = reference
         self._extra = extra
         self._files = files or {}
+        self._trace = trace
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -76,7 +79,7 @@ class Stage:
             if self._reference:
                 self.gateway = ReferenceGateway(machine, self.settings)
             else:
-                self.gateway = Ikev1d(machine, self.settings, self._extra)
+                self.gateway = Ikev1d(machine, self.settings, self._extra, traced=self._trace)
             self.gateway.start()
             self.idle = take_snapshot(machine)
             self._open = undo.pop_all()

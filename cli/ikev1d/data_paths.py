@@ -265,7 +265,7 @@ class DataPaths:
 
         def frame_received(frame: bytes) -> None:
             if self._trace is not None:
-                self._trace.frame("client", session_id, frame)
+                self._trace.frame_received(frame, session_id, peer)
             self._carry_out(self._engine.frame_received(session_id, frame, self._loop.time()))
 
         return await self._kernel.open_session(

@@ -242,7 +242,8 @@ class LnsHost:
                     self.data_paths.deliver(effect)
                 case SendFrame():
                     if self._trace is not None:
-                        self._trace.frame("gateway", effect.session_id, effect.frame)
+                        peer = self.engine.peer_of(effect.session_id)
+                        self._trace.frame_sent(effect.frame, effect.session_id, peer)
                     self.data_paths.send(effect)
                 case Authenticate():
                     # On the loop's next turn: an engine is not entered from its own effects.

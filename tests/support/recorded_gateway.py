@@ -69,7 +69,8 @@ class _TracedLns(LnsHost):
                 case L2tpSend():
                     self.recorder.l2tp_sent(effect.datagram, effect.peer)
                 case SendFrame():
-                    self.recorder.frame("gateway", effect.session_id, effect.frame)
+                    path = self.paths[effect.session_id]
+                    self.recorder.frame_sent(effect.frame, effect.session_id, path.peer)
                 case _:
                     self.recorder.told(effect)
             super().carry_out([effect], now)

@@ -26,7 +26,8 @@ from ikev1.core.effects import (
     SessionsLost,
 )
 from ikev1.errors import ProtocolError as IkeError
-from ikev1.wire.header import parse_header
+from ikev1.wire.enums import ExchangeType, Flag
+from ikev1.wire.header import Header, parse_header
 from l2tp.core.effects import (
     AuthFailed,
     Peer,
@@ -103,17 +104,21 @@ class Recorder:
 
     def _again(self, sender: str, datagram: bytes, path: Path) -> None:
         key = blake2b(datagram, digest_size=16).digest()
-        if key not in self._seen:
-            self._seen[key] = None
-            if len(self._seen) > REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            return
+        again = key in self._seen
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
         message = datagram[len(_MARKER) :] if path.encapsulated else datagram
         try:
-            header = header_record(parse_header(message))
+            header = parse_header(message)
         except IkeError:
             return
-        self._put("ike", {"from": sender, "again": True} | self._path(path) | header)
+        record: Record = {"from": sender, "client": header.initiator_cookie[:4].hex()}
+        record |= self._path(path) | header_record(header)
+        if again:
+            self._put("ike", record | {"again": True})
+        elif sender == "client" and _is_message_5(header):
+            self._put("sealed", record)
 
     def _path(self, path: Path) -> Record:
         return {
@@ -132,9 +137,19 @@ class Recorder:
         """The same of one that goes."""
         self._l2tp("gateway", datagram, peer)
 
-    def frame(self, sender: str, session: int, octets: bytes) -> None:
-        """A PPP frame that goes through a session's data path: `sender` "client" or "gateway"."""
-        self._ppp({"from": sender, "session": session}, octets)
+    def frame_received(self, octets: bytes, session: int, peer: Peer | None) -> None:
+        """A PPP frame has come through a session's data path."""
+        self._frame("client", octets, session, peer)
+
+    def frame_sent(self, octets: bytes, session: int, peer: Peer | None) -> None:
+        """The same of one that goes."""
+        self._frame("gateway", octets, session, peer)
+
+    def _frame(self, sender: str, octets: bytes, session: int, peer: Peer | None) -> None:
+        record: Record = {"from": sender, "session": session}
+        if peer is not None:
+            record |= {"mark": peer.mark, "port": peer.port}
+        self._ppp(record, octets)
 
     def _l2tp(self, sender: str, datagram: bytes, peer: Peer) -> None:
         record: Record = {"from": sender, "mark": peer.mark, "port": peer.port}
@@ -187,6 +202,12 @@ class Recorder:
         if self._size > MAX_SIZE:
             line = json.dumps({"at": at, "event": "full"})
         self._write(line + "\n")
+
+
+def _is_message_5(header: Header) -> bool:
+    """Whether nobody may be able to read it: under another secret it does not decrypt."""
+    encrypted = bool(header.flags & Flag.ENCRYPTION)
+    return encrypted and header.exchange_type == ExchangeType.IDENTITY_PROTECTION
 
 
 def record_to(path: FilePath, clock: Callable[[], float]) -> Recorder:

@@ -191,6 +191,22 @@ def test_garbage_in_esp_is_told_as_malformed() -> None:
     assert "malformed" in json.loads(lines[-1])
 
 
+def test_frames_through_a_data_path_are_told_of_their_client() -> None:
+    lines: list[str] = []
+    recorder = Recorder(lines.append, lambda: 0.0)
+    request = build_packet(ControlPacket(1, 1, build_options((Option(3, bytes(4)),))))
+    peer = Peer(7, "192.0.2.1", "198.51.100.7", 1701)
+    recorder.frame_received(b"\x80\x21" + request, 9, peer)
+    recorder.frame_sent(b"\x80\x21" + request, 9, peer)
+    recorder.frame_received(b"\x00\x21" + bytes(40), 9, peer)
+
+    records = [json.loads(line) for line in lines[1:]]
+    assert [(record["from"], record["mark"], record["protocol"]) for record in records] == [
+        ("client", 7, "IPCP"),
+        ("gateway", 7, "IPCP"),
+    ]
+
+
 def test_a_trace_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "MAX_SIZE", 1000)
     lines: list[str] = []

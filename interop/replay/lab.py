@@ -1,0 +1,83 @@
+"""Plays a recorded device against the gateway of this tree, over real sockets and the kernel."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from interop.emulation.complaints import Complaint
+from interop.peers.emulated import ClientStoppedError, EmulatedMachine
+from interop.replay.device import Device, rebuild
+from interop.replay.steps import ORDER, passed
+from interop.replay.transcript import Attempt, parse
+from interop.replay.verdict import Verdict, compare
+from interop.stage import Stage
+from interop.topology import Topology, both_nat, client_nat, no_nat, server_nat
+from interop.wait import StillWaitingError, until
+
+_TOPOLOGIES: Mapping[str, Topology] = {
+    "none": no_nat(),
+    "client": client_nat(),
+    "server": server_nat(),
+    "both": both_nat(),
+}
+"""By what Main Mode found of NATs."""
+END_LIMIT = 10.0
+"""Seconds for a goodbye to reach the gateway."""
+
+
+def choose(attempts: list[Attempt]) -> Attempt:
+    """The attempt that came the furthest; the last one of several."""
+    return max(reversed(attempts), key=lambda attempt: len(passed(attempt)))
+
+
+def topology_of(attempt: Attempt) -> Topology:
+    """The network with NATs where the recorded one had them; one before the client if unknown."""
+    up = attempt.first("told", what="IkeSaUp")
+    return _TOPOLOGIES[up["nat"] if up is not None else "client"]
+
+
+def replay(attempt: Attempt, directory: Path) -> Verdict:
+    """Play the device of an attempt, and compare. Raises TranscriptError, LabError."""
+    device = rebuild(attempt)
+    with Stage(topology_of(attempt), directory, trace=True) as stage:
+        _introduce(stage, device)
+        machine = stage.emulated(device.client)
+        complaints = _dial(machine)
+        if not complaints and attempt.of("told", what="SessionDown"):
+            machine.hang_up()
+            with suppress(StillWaitingError):
+                until(lambda: not stage.ikev1d.clients(), "the client to be gone", END_LIMIT)
+        today = parse(stage.ikev1d.trace().splitlines())
+    verdict = compare(attempt, choose(today) if today else None, complaints)
+    stage.lab.note(f"recorded: {_reached(attempt)}")
+    return verdict
+
+
+def _dial(machine: EmulatedMachine) -> list[Complaint]:
+    """Dial in; what the client has found wrong."""
+    try:
+        machine.dial_in()
+    except ClientStoppedError as stopped:
+        return [stopped.complaint]
+    return machine.remarks
+
+
+def _introduce(stage: Stage, device: Device) -> None:
+    stage.lab.note(f"playing {device.client.title}")
+    told_by_nobody = device.relative.unknown()
+    taken = [
+        name
+        for name in device.client.unknown()
+        if name not in told_by_nobody and not name.startswith("conduct.")
+    ]
+    stage.lab.note(f"as {device.relative.title}, for the transcript does not tell it: conduct")
+    stage.lab.note(f"  and {', '.join(taken)}")
+    for note in device.notes:
+        stage.lab.note(note)
+
+
+def _reached(attempt: Attempt) -> str:
+    steps = passed(attempt)
+    if len(steps) == len(ORDER):
+        return "connected"
+    return f"stopped at {ORDER[len(steps)]}"

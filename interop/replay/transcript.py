@@ -1,0 +1,107 @@
+"""Reads a transcript, which is a trace of the daemon (`ikev1d --trace`): JSON lines."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ikev1.wire.enums import PayloadType
+from ikev1.wire.message import parse_payloads
+from ikev1.wire.payloads import Payload
+from interop.errors import LabError
+
+VERSION = 1
+
+Record = Mapping[str, Any]
+
+_HEADER = 4
+"""Octets of the generic payload header."""
+
+
+class TranscriptError(LabError):
+    """A transcript that is not one, or that tells too little; the text says where and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The records of one attempt of one device to connect, in order."""
+
+    records: tuple[Record, ...]
+
+    def of(self, event: str, **has: Any) -> list[Record]:
+        """The records of an event that have these values, without repetitions."""
+        return [
+            record
+            for record in self.records
+            if record["event"] == event and "again" not in record and has.items() <= record.items()
+        ]
+
+    def first(self, event: str, **has: Any) -> Record | None:
+        """The first of these, if there is one."""
+        return next(iter(self.of(event, **has)), None)
+
+
+def read(path: Path) -> list[Attempt]:
+    """The attempts in a file, in order, one at least. Raises TranscriptError, OSError."""
+    attempts = parse(path.read_text(encoding="utf-8", errors="replace").splitlines(), str(path))
+    if not attempts:
+        raise TranscriptError(f"{path}: no device has come")
+    return attempts
+
+
+def parse(lines: Iterable[str], name: str = "transcript") -> list[Attempt]:
+    """The attempts in the lines of a transcript. Raises TranscriptError."""
+    records = [_record(line, f"{name}, line {n}") for n, line in enumerate(lines, start=1)]
+    if not records or records[0].get("event") != "trace":
+        raise TranscriptError(f"{name}: not a transcript of ikectl lab")
+    if records[0].get("version") != VERSION:
+        raise TranscriptError(f"{name}: version {records[0].get('version')}, not {VERSION}")
+    return _split(records)
+
+
+def _record(line: str, where: str) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise TranscriptError(f"{where}: {error}") from error
+    if not isinstance(record, dict) or "event" not in record:
+        raise TranscriptError(f"{where}: no record of an event")
+    return record
+
+
+def _split(records: Iterable[Record]) -> list[Attempt]:
+    """By client, and what is inside ESP by the mark that the client has at that time."""
+    by_client: dict[str, list[Record]] = {}
+    of_mark: dict[int, str] = {}
+    for record in records:
+        client = record.get("client") or of_mark.get(record.get("mark", 0))
+        if record.get("what") == "ChildUp":
+            of_mark[record["mark"]] = record["client"]
+        if client is not None:
+            by_client.setdefault(client, []).append(record)
+    return [
+        Attempt(tuple(of_one))
+        for of_one in by_client.values()
+        if any(record["event"] == "ike" and "again" not in record for record in of_one)
+    ]
+
+
+def payloads(record: Record) -> list[Payload]:
+    """The payloads of an IKE message whose octets are told. Raises ProtocolError, KeyError."""
+    return [
+        _payload(payload["type"], bytes.fromhex(payload["body"]))
+        for payload in record["payloads"]
+        if "body" in payload
+    ]
+
+
+def size_of(record: Record, kind: str) -> int | None:
+    """Octets of the first payload of a kind, of which the size alone is told."""
+    sizes = [payload["size"] for payload in record["payloads"] if payload["type"] == kind]
+    return sizes[0] if sizes else None
+
+
+def _payload(kind: str, body: bytes) -> Payload:
+    generic = bytes(2) + (_HEADER + len(body)).to_bytes(2)
+    return parse_payloads(PayloadType[kind], generic + body).values[0]
