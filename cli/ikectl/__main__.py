@@ -36,6 +36,7 @@ from cli.control import (
 from cli.ikectl import render, verify
 from cli.ikectl.client import ExchangeFailedError, NotPermittedError, NotRunningError, ask
 from cli.ikectl.errors import CommandError
+from cli.ikectl.lab.arguments import add_parser as add_lab
 from cli.ikectl.pki.arguments import add_parser as add_pki
 from cli.ikectl.profile.arguments import add_parser as add_profile
 
@@ -52,7 +53,7 @@ WIDTH = 120
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
-    if options.command in ("pki", "profile"):
+    if options.command in ("pki", "profile", "lab"):
         return _on_files(options)
     verifying = options.command == "verify"
     try:
@@ -93,8 +94,10 @@ def _on_files(options: argparse.Namespace) -> int:
     # Imported here: the other commands do without what takes longest to load.
     if options.command == "pki":
         from cli.ikectl.pki.commands import run
-    else:
+    elif options.command == "profile":
         from cli.ikectl.profile.commands import run
+    else:
+        from cli.ikectl.lab.commands import run
 
     try:
         run(options)
@@ -149,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("version", help="of the running daemon")
     add_pki(commands)
     add_profile(commands)
+    add_lab(commands)
     return parser
 
 

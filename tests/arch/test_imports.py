@@ -72,6 +72,17 @@ RULES = (
             "segno",
         ),
     ),
+    Rule(
+        "cli.ikectl.lab",
+        (
+            "cli.control",
+            "cli.ikectl.client",
+            "cli.ikectl.errors",
+            "cli.ikectl.files",
+            "cli.ikectl.pki",
+            "cli.ikectl.profile",
+        ),
+    ),
     Rule("cli.ikectl", ("cli.control",)),
     Rule(
         "cli.ikev1d",

@@ -76,11 +76,11 @@ def _gateway(ca: Authority, options: argparse.Namespace) -> None:
     issued = ca.issue_gateway(names, key_type, options.days)
     _show_issued(issued)
     print("in the gateway's configuration:")
-    for line in _section(ca, issued):
+    for line in section(ca, issued):
         print(line)
 
 
-def _section(ca: Authority, issued: Issued) -> Iterator[str]:
+def section(ca: Authority, issued: Issued) -> Iterator[str]:
     """The gateway's configuration for its certificate, and for clients of this CA."""
     key, certificate = issued.paths
     yield "[[certificate]]"

@@ -1,0 +1,61 @@
+"""`ikectl lab` with an emulated iPhone for a real one, and its transcript played again."""
+
+import signal
+import sys
+from pathlib import Path
+
+from interop.clients import CLIENTS
+from interop.lab import Lab
+from interop.peers.emulated import EmulatedMachine
+from interop.replay.lab import choose, replay
+from interop.replay.steps import ORDER, passed
+from interop.replay.transcript import parse
+from interop.topology import GATEWAY_ADDRESS, client_nat
+
+DIRECTORY = "/run/lab"
+START_LIMIT = 60.0
+"""Seconds: Python and its imports twice, in the embedded kernel."""
+
+
+def test_a_device_is_told_of_recorded_and_played_again(artefacts: Path) -> None:
+    with Lab(client_nat(), artefacts / "recorded") as lab:
+        gateway = lab["gateway"]
+        command = (sys.executable, "-m", "cli.ikectl", "lab", "--directory", DIRECTORY)
+        ikectl = gateway.start("lab", *command, "--listen", GATEWAY_ADDRESS, "--no-serve")
+        ikectl.wait_for_text("Now connect the device", START_LIMIT)
+        fields = dict(line.split() for line in ikectl.text().splitlines() if line.startswith("  "))
+        machine = EmulatedMachine(
+            lab["client"],
+            CLIENTS["iphone"],
+            GATEWAY_ADDRESS,
+            psk=fields["secret"],
+            user=fields["account"],
+            password=fields["password"],
+        )
+        lab.stack.callback(machine.stop)
+        machine.dial_in()
+        machine.hang_up()
+        ikectl.wait_for_text("== gone", 30.0)
+        assert ikectl.stop(signal.SIGINT) == 0
+
+        said = ikectl.text()
+        transcript = gateway.path(f"{DIRECTORY}/transcript.jsonl").read_text()
+    for words in (
+        "Main Mode message 5, who the device is, on UDP port 4500",
+        "== IKE SA up: aes256-sha256-modp2048, NAT before: client, apple",
+        "== ESP SAs up: aes256-sha256, in UDP",
+        "== connected, by mschapv2",
+        "it was connected",
+    ):
+        assert words in said
+    assert "!!" not in said
+    for secret in (fields["secret"], fields["password"]):
+        assert secret not in transcript
+
+    recorded = choose(parse(transcript.splitlines()))
+    assert passed(recorded) == list(ORDER)
+    assert recorded.of("ppp", code="TERMINATE_REQUEST")  # which came through the kernel's session
+    verdict = replay(recorded, artefacts / "replayed")
+    assert verdict.same, str(verdict)
+    # The lab's gateway here has name servers to give, that of `ikectl lab` has none.
+    assert [answer.partition(":")[0] for answer in verdict.answers] == ["IPCP"]
