@@ -6,7 +6,8 @@ ours. Old and new child then live side by side:
 
     HASH(3) is sent       the client may send through the new one
     when it does so       we do too; if it does not, SWITCH_AFTER later
-    RETIRE_AFTER later    the old one is deleted, so that the client does not renew it too
+    DELETE_AFTER later    the client is told to forget the old one, or it would renew it too
+    RETIRE_AFTER later    so do we
 
 If both sides renew at once, both new children live, and the newest of them carries. A client that
 does not answer keeps the old child until its end.
@@ -39,8 +40,10 @@ LOOK_AFTER = (0.25, 0.5, 1.0, 2.0)
 """Seconds from HASH(3) until we look whether the client sends through the new child."""
 SWITCH_AFTER = 5.0
 """Seconds. charon installs its SAs when HASH(3) comes, and asks for it again after four."""
+DELETE_AFTER = 7.0
+"""Seconds for a client that is slow to switch, until it is told to forget the old child."""
 RETIRE_AFTER = 10.0
-"""Seconds for what is on its way, and for a client that is slow to switch."""
+"""Seconds until we forget it ourselves, for what was on its way when the client was told."""
 FIRST_STATUS = 16384
 """RFC 2408 section 3.14.1: notifications below are errors, the others status."""
 
@@ -197,13 +200,22 @@ class Rekeying:
         if found is not None and not change.done:
             change.done = True
             self._context.carry_newest(found[0])
-            self._timers.at(self._context.now + RETIRE_AFTER, partial(self._retire, change.old))
+            now = self._context.now
+            self._timers.at(now + DELETE_AFTER, partial(self._delete, change.old))
+            self._timers.at(now + RETIRE_AFTER, partial(self._retire, change.old))
+
+    def _delete(self, inbound_spi: int) -> None:
+        """Tell the client to forget a child that we have renewed, while it is still there."""
+        found = self._context.clients.by_inbound_spi(inbound_spi)
+        sa = self._context.newest_ike_sa(found[0]) if found else None
+        if found is not None and sa is not None and not found[1].outbound:
+            self._context.inform(sa, informational.delete_child(found[1].sa))
 
     def _retire(self, inbound_spi: int) -> None:
         """The child that we have renewed: unless it carries again, as the new one has gone."""
         found = self._context.clients.by_inbound_spi(inbound_spi)
         if found is not None and not found[1].outbound:
-            self._context.end_child(*found, "rekeyed")
+            self._context.remove_child(*found, "rekeyed")
 
     def _end(self, inbound_spi: int) -> None:
         found = self._context.clients.by_inbound_spi(inbound_spi)
