@@ -63,6 +63,7 @@ connections {{
         remote_addrs = {remote_address}
         proposals = {ike_proposals}
         rekey_time = {ike_lifetime}
+        {ike_end}
         dpd_delay = {dpd_delay}
         dpd_timeout = {dpd_timeout}
         unique = {unique}
@@ -81,6 +82,7 @@ connections {{
                 remote_ts = {remote_ts}
                 esp_proposals = {esp_proposals}
                 rekey_time = {esp_lifetime}
+                {esp_end}
                 dpd_action = {on_loss}
                 close_action = {on_loss}
             }}
@@ -107,7 +109,8 @@ class Connection:
     the root of its chain.
 
     The defaults are what NetworkManager-l2tp on a current Linux would agree with most gateways.
-    Lifetimes are swanctl times ("4h"), which are when this side renews.
+    Lifetimes are swanctl times ("4h"), which are when this side renews, "0s" for never. `ike_over`
+    is how much later an SA ends, and `esp_end` when; with them it renews at its very time.
     """
 
     local_address: str
@@ -121,6 +124,8 @@ class Connection:
     remote_ts: str = "dynamic[udp/1701]"
     ike_lifetime: str = "4h"
     esp_lifetime: str = "1h"
+    ike_over: str = ""
+    esp_end: str = ""
     dpd_delay: str = "0s"
     dpd_timeout: str = "150s"
     on_loss: str = "none"
@@ -153,6 +158,8 @@ class Connection:
             remote_ts=self.remote_ts,
             ike_lifetime=self.ike_lifetime,
             esp_lifetime=self.esp_lifetime,
+            ike_end=f"over_time = {self.ike_over}\nrand_time = 0s" if self.ike_over else "",
+            esp_end=f"life_time = {self.esp_end}\nrand_time = 0s" if self.esp_end else "",
             dpd_delay=self.dpd_delay,
             dpd_timeout=self.dpd_timeout,
             on_loss=self.on_loss,
