@@ -31,9 +31,10 @@ from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.service import Gateway
 from cli.ikev1d.story import Story
 from cli.ikev1d.timer import Timer
-from ikev1.core import ike_sa, main_mode, natt, proposals, responder
+from ikev1.core import natt, proposals
 from ikev1.core.responder import Responder
-from ikev1.crypto import keymat
+from ikev1.crypto import cipher, keymat
+from ikev1.wire import header, message
 from tests.bench.stopwatch import Stopwatch
 from xfrm import sadb
 from xfrm.constants import MessageType
@@ -69,6 +70,14 @@ def watched() -> Stopwatch:
     stopwatch = Stopwatch()
     stopwatch.calibrate()
     watch = stopwatch.watch
+
+    def wrap(part: str, *functions: Callable[..., Any]) -> None:
+        """Watch functions in every module of the engine that has imported them."""
+        for function in functions:
+            for name, module in tuple(sys.modules.items()):
+                if name.startswith("ikev1.") and vars(module).get(function.__name__) is function:
+                    watch(part, module, function.__name__)
+
     watch("event loop", asyncio.Handle, "_run")
     watch("Diffie-Hellman", workers, "generate_and_agree")
     watch("engine", Responder, "receive", "complete", "advance")
@@ -76,12 +85,10 @@ def watched() -> Stopwatch:
         *("skeyid_psk", "phase1_keys", "keymat", "phase1_iv", "phase2_iv"),
         *("hash_i", "hash_r", "hash_1", "hash_2", "hash_3"),
     )
-    watch("keys and hashes", keymat, *derivations)
-    watch("keys and hashes", natt, "nat_d_hash")
-    watch("cipher", ike_sa, "encrypt", "decrypt")
-    watch("codec", responder, "parse_header", "parse_payloads", "build_message")
-    watch("codec", ike_sa, "parse_payloads", "build_payloads", "build_header", "build_message")
-    watch("codec", main_mode, "build_payloads")
+    wrap("keys and hashes", *(getattr(keymat, name) for name in derivations), natt.nat_d_hash)
+    wrap("cipher", cipher.encrypt, cipher.decrypt)
+    wrap("codec", header.parse_header, header.build_header)
+    wrap("codec", message.parse_payloads, message.build_payloads, message.build_message)
     watch("engine", proposals, "choose_ike", "choose_esp")
     watch("log", Story, "tell")
     watch("host", IkeHost, "_carry_out", "_answer")
