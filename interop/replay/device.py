@@ -30,7 +30,7 @@ from ikev1.wire.payloads import Delete, Identification, Notification, Payload, V
 from ikev1.wire.sa import Attribute, SaPayload, Transform
 from interop.clients import CLIENTS
 from interop.clients.facts import Fact, Known
-from interop.clients.model import Client
+from interop.clients.model import CertificateUse, Client, Requests
 from interop.initiator import offers
 from interop.initiator.profiles import (
     AttributeOrder,
@@ -41,20 +41,22 @@ from interop.initiator.profiles import (
     Phase1Offer,
     Profile,
 )
-from interop.lac.profiles import L2TP_PORT, AvpLine, Drawn
-from interop.ppp.profiles import Login
+from interop.lac.profiles import L2TP_PORT
+from interop.replay.inside import SOURCE, l2tp_facts, ppp_facts
 from interop.replay.transcript import Attempt, Record, TranscriptError, payloads, size_of
-from l2tp.wire.enums import AvpType, Protocol
-from l2tp.wire.ppp import Option
 
 P = TypeVar("P", bound=Payload)
 
-SOURCE = "the transcript"
-_LOGINS = {"mschapv2": Login.MSCHAPV2, "chap-md5": Login.CHAP_MD5, "pap": Login.PAP}
-_DRAWN = {
-    AvpType.ASSIGNED_TUNNEL_ID: Drawn.TUNNEL_ID,
-    AvpType.ASSIGNED_SESSION_ID: Drawn.SESSION_ID,
-}
+PLAYED = frozenset(
+    (
+        AuthMethod.PRE_SHARED_KEY,
+        AuthMethod.RSA_SIGNATURE,
+        AuthMethod.ECDSA_256,
+        AuthMethod.ECDSA_384,
+        AuthMethod.ECDSA_521,
+    )
+)
+"""Ways of proof that the engine knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Device:
 
     client: Client
     relative: Client
+    method: AuthMethod
+    """How it proves itself."""
     notes: tuple[str, ...]
 
 
@@ -80,10 +84,11 @@ def _rebuild(attempt: Attempt) -> Device:
         raise TranscriptError("no message 1 of Main Mode is in it")
     relative = _relative(payloads(main_mode[0]))
     notes: list[str] = []
+    method = _method(payloads(main_mode[0]))
     ike = _phase1(payloads(main_mode[0]), notes)
     if len(main_mode) > 1 and (nonce := size_of(main_mode[1], "NONCE")) is not None:
         ike["nonce_size"] = Known(nonce, SOURCE)
-    identity = IPv4Address(0)
+    identity = None
     if len(main_mode) > 2:
         identity = _message_5(attempt, payloads(main_mode[2]), ike)
     quick_mode = attempt.first("ike", exchange="QUICK_MODE", **{"from": "client"})
@@ -97,12 +102,12 @@ def _rebuild(attempt: Attempt) -> Device:
         title=f"the recorded device, like {relative.title}",
         programs=relative.programs,
         ike=relative.ike.taken_for(reason).but(**ike),
-        l2tp=relative.l2tp.taken_for(reason).but(**_l2tp(attempt, notes)),
-        ppp=relative.ppp.taken_for(reason).but(**_ppp(attempt)),
-        conduct=relative.conduct.taken_for(reason),
+        l2tp=relative.l2tp.taken_for(reason).but(**l2tp_facts(attempt, notes)),
+        ppp=relative.ppp.taken_for(reason).but(**ppp_facts(attempt)),
+        conduct=relative.conduct.taken_for(reason).but(**_conduct(method, relative, main_mode)),
     )
-    notes += _other_octets(client.ike.profile, main_mode[0], quick_mode)
-    return Device(client, relative, tuple(notes))
+    notes += _other_octets(client.ike.profile, method, main_mode[0], quick_mode)
+    return Device(client, relative, method, tuple(notes))
 
 
 def _relative(first: Sequence[Payload]) -> Client:
@@ -127,9 +132,6 @@ def _phase1(first: Sequence[Payload], notes: list[str]) -> dict[str, Fact]:
     if len(sa.proposals) != 1:
         notes.append(f"message 1 has {len(sa.proposals)} proposals: the first is played")
     transforms = sa.proposals[0].transforms
-    methods = {_number(transform, IkeAttribute.AUTH_METHOD) for transform in transforms}
-    if methods != {AuthMethod.PRE_SHARED_KEY}:
-        raise TranscriptError("the device proves itself by certificate: not replayed yet")
     life = _values(transforms[0], IkeAttribute.LIFE_DURATION)
     return {
         "name": Known("replayed", "ours"),
@@ -141,6 +143,35 @@ def _phase1(first: Sequence[Payload], notes: list[str]) -> dict[str, Fact]:
             tuple(item.data for item in first if isinstance(item, VendorId)), SOURCE
         ),
     }
+
+
+def _method(first: Sequence[Payload]) -> AuthMethod:
+    """The one way of proof that all transforms offer."""
+    transforms = _only(first, SaPayload).proposals[0].transforms
+    methods = {AuthMethod(_number(one, IkeAttribute.AUTH_METHOD)) for one in transforms}
+    if len(methods) != 1 or not methods <= PLAYED:
+        names = ", ".join(sorted(str(method) for method in methods))
+        raise TranscriptError(f"the device offers to prove itself by {names}: not played")
+    return methods.pop()
+
+
+def _conduct(method: AuthMethod, relative: Client, main_mode: list[Record]) -> dict[str, Fact]:
+    """What is told of its certificates: whose it sends, and when it asks for the server's."""
+    if method == AuthMethod.PRE_SHARED_KEY or len(main_mode) <= 2:
+        return {}
+    asks = ["CERTREQ" in _types(message) for message in main_mode]
+    known = relative.conduct.profile.certificate
+    use = CertificateUse(
+        Requests.MESSAGE_3 if asks[1] else Requests.MESSAGE_5 if asks[2] else Requests.NEVER,
+        # One certificate may be all that there is between it and its authority.
+        chain=_types(main_mode[2]).count("CERT") > 1 or (known is not None and known.chain),
+        checks_name=known is not None and known.checks_name,
+    )
+    return {"certificate": Known(use, f"{SOURCE}, but for what it checks")}
+
+
+def _types(message: Record) -> list[str]:
+    return [payload["type"] for payload in message["payloads"]]
 
 
 def _phase1_offers(transforms: Sequence[Transform]) -> tuple[Phase1Offer, ...]:
@@ -155,20 +186,22 @@ def _phase1_offers(transforms: Sequence[Transform]) -> tuple[Phase1Offer, ...]:
     )
 
 
-def _message_5(attempt: Attempt, fifth: Sequence[Payload], ike: dict[str, Fact]) -> IPv4Address:
+def _message_5(
+    attempt: Attempt, fifth: Sequence[Payload], ike: dict[str, Fact]
+) -> IPv4Address | None:
     """INITIAL-CONTACT, and the identity; its address, if it is one."""
     within = _tells_contact(fifth)
     informational = attempt.of("ike", exchange="INFORMATIONAL", **{"from": "client"})
     apart = any(_tells_contact(payloads(message)) for message in informational)
     ike["initial_contact"] = Known(within or apart, SOURCE)
     ike["initial_contact_apart"] = Known(apart and not within, SOURCE)
-    identity = _only(fifth, Identification)
-    if identity.id_type == IdType.FQDN:
-        ike["fqdn"] = Known(identity.data.decode(), f"{SOURCE}, with a placeholder")
-    elif identity.id_type == IdType.IPV4_ADDR:
-        ike["fqdn"] = Known(None, SOURCE)
-        return IPv4Address(identity.data)
-    return IPv4Address("255.255.255.255")
+    for identity in (item for item in fifth if isinstance(item, Identification)):
+        if identity.id_type == IdType.FQDN:
+            ike["fqdn"] = Known(identity.data.decode(), f"{SOURCE}, with a placeholder")
+        elif identity.id_type == IdType.IPV4_ADDR:
+            ike["fqdn"] = Known(None, SOURCE)
+            return IPv4Address(identity.data)
+    return None
 
 
 def _tells_contact(items: Sequence[Payload]) -> bool:
@@ -178,7 +211,7 @@ def _tells_contact(items: Sequence[Payload]) -> bool:
     )
 
 
-def _quick_mode(first: Sequence[Payload], identity: IPv4Address) -> dict[str, Fact]:
+def _quick_mode(first: Sequence[Payload], identity: IPv4Address | None) -> dict[str, Fact]:
     transforms = _only(first, SaPayload).proposals[0].transforms
     life = _lifetimes(transforms[0])
     facts: dict[str, Fact] = {
@@ -232,11 +265,13 @@ def _goodbye(attempt: Attempt) -> Goodbye | None:
     return Goodbye(ProtocolId.ESP in deleted, ProtocolId.ISAKMP in deleted)
 
 
-def _other_octets(profile: Profile, first: Record, quick_mode: Record | None) -> list[str]:
+def _other_octets(
+    profile: Profile, method: AuthMethod, first: Record, quick_mode: Record | None
+) -> list[str]:
     """Where the engine's SA payloads are not those of the recording."""
     notes = []
     recorded = _only(payloads(first), SaPayload)
-    if build_body(offers.sa(offers.phase1_proposal(profile))) != build_body(recorded):
+    if build_body(offers.sa(offers.phase1_proposal(profile, method))) != build_body(recorded):
         notes.append("the SA of message 1 is played with the same offers, but in other octets")
     if quick_mode is not None:
         recorded = _only(payloads(quick_mode), SaPayload)
@@ -296,64 +331,3 @@ def _lifetimes(transform: Transform) -> dict[int, int]:
         elif attribute.type == IpsecAttribute.LIFE_DURATION:
             found[unit] = attribute.number
     return found
-
-
-# --- L2TP and PPP --------------------------------------------------------------------------------
-
-
-def _l2tp(attempt: Attempt, notes: list[str]) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {}
-    for kind in ("SCCRQ", "SCCCN", "ICRQ", "ICCN", "CDN", "STOPCCN"):
-        message = attempt.first("l2tp", message=kind, **{"from": "client"})
-        if message is None:
-            continue
-        vendors = [avp for avp in message["avps"] if "vendor" in avp]
-        if vendors:
-            notes.append(f"{kind} is played without its {len(vendors)} AVPs of vendors")
-        lines = tuple(_avp(avp) for avp in message["avps"] if "vendor" not in avp)
-        facts[kind.lower()] = Known(lines, SOURCE)
-        if kind == "SCCRQ":
-            port = message["port"]
-            facts["port"] = Known(port if port == L2TP_PORT else 0, SOURCE)
-            stray = attempt.of("l2tp", message="HELLO", tunnel=0, **{"from": "client"})
-            before = [hello for hello in stray if hello["at"] <= message["at"]]
-            facts["stray_hellos"] = Known(len(before), SOURCE)
-    data = next((one for one in attempt.of("ppp") if one["from"] == "client"), None)
-    if data is not None and "has_length" in data:
-        facts["length_bit"] = Known(data["has_length"], SOURCE)
-    return facts
-
-
-def _avp(avp: Record) -> AvpLine:
-    kind = AvpType(avp["number"])
-    return AvpLine(kind, _DRAWN.get(kind, bytes.fromhex(avp["value"])), avp["mandatory"])
-
-
-def _ppp(attempt: Attempt) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {}
-    requests = attempt.of("ppp", code="CONFIGURE_REQUEST", **{"from": "client"})
-    first: dict[str, Record] = {}
-    for request in requests:
-        first.setdefault(request["protocol"], request)
-    for name, protocol in (("lcp", "LCP"), ("ipcp", "IPCP"), ("ccp", "CCP")):
-        if protocol in first:
-            facts[name] = Known(_options(first[protocol]), SOURCE)
-    if "LCP" in first:
-        facts["first_identifier"] = Known(first["LCP"]["identifier"], SOURCE)
-    if "IPCP" in first:
-        others = first.keys() - {"LCP", "IPCP", "CCP"}
-        asks_for = tuple(Protocol[name] for name in first if name in others)
-        facts["asks_for"] = Known(asks_for, SOURCE)
-        if "CCP" not in first:
-            facts["ccp"] = Known(None, SOURCE)
-    up = attempt.first("told", what="SessionUp")
-    if up is not None and up["auth"] != Login.MSCHAPV2.value:
-        # The gateway asks for MS-CHAPv2 first: the device has asked for another.
-        facts["logins"] = Known((_LOGINS[up["auth"]],), SOURCE)
-    return facts
-
-
-def _options(request: Record) -> tuple[Option, ...]:
-    return tuple(
-        Option(option["number"], bytes.fromhex(option["value"])) for option in request["options"]
-    )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ikev1.wire.enums import AuthMethod
+from interop.certificates import SERVER_AUTH, Authority, Identity, pem
 from interop.emulation.complaints import Complaint
 from interop.peers.emulated import ClientStoppedError, EmulatedMachine
 from interop.replay.device import Device, rebuild
@@ -11,7 +13,7 @@ from interop.replay.steps import ORDER, passed
 from interop.replay.transcript import Attempt, parse
 from interop.replay.verdict import Verdict, compare
 from interop.stage import Stage
-from interop.topology import Topology, both_nat, client_nat, no_nat, server_nat
+from interop.topology import GATEWAY_ADDRESS, Topology, both_nat, client_nat, no_nat, server_nat
 from interop.wait import StillWaitingError, until
 
 _TOPOLOGIES: Mapping[str, Topology] = {
@@ -21,6 +23,13 @@ _TOPOLOGIES: Mapping[str, Topology] = {
     "both": both_nat(),
 }
 """By what Main Mode found of NATs."""
+_KEYS = {
+    AuthMethod.RSA_SIGNATURE: "rsa2048",
+    AuthMethod.ECDSA_256: "p256",
+    AuthMethod.ECDSA_384: "p384",
+    AuthMethod.ECDSA_521: "p521",
+}
+_SECTION = 'certificate = "gateway.pem"\nkey = "gateway.key"\nca = ["ca.pem"]'
 END_LIMIT = 10.0
 """Seconds for a goodbye to reach the gateway."""
 
@@ -33,15 +42,18 @@ def choose(attempts: list[Attempt]) -> Attempt:
 def topology_of(attempt: Attempt) -> Topology:
     """The network with NATs where the recorded one had them; one before the client if unknown."""
     up = attempt.first("told", what="IkeSaUp")
-    return _TOPOLOGIES[up["nat"] if up is not None else "client"]
+    return _TOPOLOGIES.get(up["nat"], client_nat()) if up is not None else client_nat()
 
 
 def replay(attempt: Attempt, directory: Path) -> Verdict:
     """Play the device of an attempt, and compare. Raises TranscriptError, LabError."""
     device = rebuild(attempt)
-    with Stage(topology_of(attempt), directory, trace=True) as stage:
+    kind = _KEYS.get(device.method)
+    extra, files, certificate = _certificates(kind) if kind else ({}, {}, None)
+    topology = topology_of(attempt)
+    with Stage(topology, directory, extra=extra, files=files, trace=True) as stage:
         _introduce(stage, device)
-        machine = stage.emulated(device.client)
+        machine = stage.emulated(device.client, certificate=certificate)
         complaints = _dial(machine)
         if not complaints and attempt.of("told", what="SessionDown"):
             machine.hang_up()
@@ -51,6 +63,18 @@ def replay(attempt: Attempt, directory: Path) -> Verdict:
     verdict = compare(attempt, choose(today) if today else None, complaints)
     stage.lab.note(f"recorded: {_reached(attempt)}")
     return verdict
+
+
+def _certificates(kind: str) -> tuple[dict[str, str], dict[str, str | bytes], Identity]:
+    """The gateway's configuration and files, and the certificate of the device."""
+    root = Authority(kind=kind)
+    own = root.issue("gateway", kind=kind, number=1, names=[GATEWAY_ADDRESS], usages=[SERVER_AUTH])
+    files: dict[str, str | bytes] = {
+        "/run/gateway.pem": own.chain_pem(),
+        "/run/gateway.key": own.key_pem(),
+        "/run/ca.pem": pem(root.certificate),
+    }
+    return {"[certificate]": _SECTION}, files, root.issue("device", kind=kind, number=2)
 
 
 def _dial(machine: EmulatedMachine) -> list[Complaint]:

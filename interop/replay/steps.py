@@ -64,7 +64,7 @@ def answers(attempt: Attempt) -> dict[Step, tuple[str, ...]]:
     for message in _login(attempt)[:1]:
         found[Step.LOGIN] = (message["protocol"],)
     for message in _configure(attempt, "gateway", "IPCP", "CONFIGURE_ACK")[:1]:
-        found[Step.IPCP] = tuple(option["type"] for option in message["options"])
+        found[Step.IPCP] = tuple(option["type"] for option in message.get("options", ()))
     return found
 
 
@@ -119,5 +119,5 @@ def _ike(message: Record) -> tuple[str, ...]:
 def _options(message: Record) -> tuple[str, ...]:
     return tuple(
         option["type"] if option["type"] == "MAGIC" else f"{option['type']} {option['value']}"
-        for option in message["options"]
+        for option in message.get("options", ())
     )

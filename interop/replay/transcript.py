@@ -15,6 +15,41 @@ VERSION = 1
 
 Record = Mapping[str, Any]
 
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "at": (int, float),
+    "from": str,
+    "client": str,
+    "exchange": str,
+    "cookies": str,
+    "mark": int,
+    "port": int,
+    "what": str,
+    "nat": str,
+    "auth": str,
+    "message": str,
+    "protocol": str,
+    "code": (str, int),
+    "payloads": list,
+    "avps": list,
+    "options": list,
+    "body": str,
+    "text": str,
+    "value": str,
+    "type": str,
+}
+"""Of values, wherever they stand."""
+_REQUIRED: Mapping[str, frozenset[str]] = {
+    "ike": frozenset(("at", "from", "client", "exchange", "cookies")),
+    "sealed": frozenset(("at", "from", "client")),
+    "l2tp": frozenset(("at", "from", "mark")),
+    "ppp": frozenset(("at", "from")),
+    "told": frozenset(("at", "what")),
+    "ChildUp": frozenset(("client", "mark")),
+    "IkeSaUp": frozenset(("nat",)),
+    "SessionUp": frozenset(("auth",)),
+}
+"""What a record of an event must have."""
+_LISTS = {"ike": "payloads", "l2tp": "avps"}
 _HEADER = 4
 """Octets of the generic payload header."""
 
@@ -65,9 +100,32 @@ def _record(line: str, where: str) -> Record:
         record = json.loads(line)
     except ValueError as error:
         raise TranscriptError(f"{where}: {error}") from error
-    if not isinstance(record, dict) or "event" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
         raise TranscriptError(f"{where}: no record of an event")
+    _check(record, where)
+    event = record["event"]
+    required = _REQUIRED.get(event, frozenset()) | _REQUIRED.get(
+        record.get("what", ""), frozenset()
+    )
+    if event in _LISTS and not {"again", "malformed"} & record.keys():
+        required |= {_LISTS[event]}
+    if missing := required - record.keys():
+        raise TranscriptError(f"{where}: no {', '.join(sorted(missing))}")
     return record
+
+
+def _check(item: Record, where: str) -> None:
+    """Check the types of values, and of those in payloads, AVPs and options."""
+    for name, kind in _TYPES.items():
+        if name in item and not isinstance(item[name], kind):
+            raise TranscriptError(f"{where}: {name} is not as it should be")
+    for name in ("payloads", "avps", "options"):
+        for inner in item.get(name, ()):
+            if not isinstance(inner, dict) or "type" not in inner:
+                raise TranscriptError(f"{where}: {name} are not as they should be")
+            if name == "options" and "value" not in inner:
+                raise TranscriptError(f"{where}: an option without a value")
+            _check(inner, where)
 
 
 def _split(records: Iterable[Record]) -> list[Attempt]:

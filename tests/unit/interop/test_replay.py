@@ -6,16 +6,21 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ikev1.core import main_mode, quick_mode
-from ikev1.wire.enums import Doi, NotifyType, ProtocolId
+from ikev1.core.credentials import Credentials
+from ikev1.wire.enums import AuthMethod, Doi, NotifyType, ProtocolId
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import Notification, VendorId
+from interop.certificates import Authority
 from interop.clients import CLIENTS
 from interop.clients.facts import Known
 from interop.clients.model import Client
@@ -23,11 +28,18 @@ from interop.clients.wire import DH14, SHA1, aes, host_name
 from interop.emulation.complaints import Step
 from interop.initiator.derivation import dh_key
 from interop.lac.profiles import AvpLine
-from interop.replay.device import SOURCE, rebuild
+from interop.replay.device import rebuild
+from interop.replay.inside import SOURCE
 from interop.replay.steps import ORDER, passed
 from interop.replay.transcript import Attempt, Record, TranscriptError, parse, read
 from interop.replay.verdict import Verdict, compare
 from tests.support.dialled_gateway import Machine
+from tests.support.ike_certificates import (
+    GATEWAY_NAME,
+    credential,
+    gateway_identity,
+    trust_in,
+)
 from tests.support.recorded_gateway import RecordedGateway
 
 shared_dh = functools.cache(dh_key)
@@ -36,9 +48,11 @@ MANY = ("iphone", "ios-2011", "macos-10.4", "android", "windows-10", "windows-xp
 """Each differs from the others in vendor IDs, proposals, ports, L2TP or PPP."""
 
 
-def attempt(client: Client, **how: Any) -> tuple[Attempt, Machine]:
+def attempt(
+    client: Client, *, to: RecordedGateway | None = None, **how: Any
+) -> tuple[Attempt, Machine]:
     """A client that has dialled a traced gateway, and hung up if it was connected."""
-    gateway = RecordedGateway()
+    gateway = to or RecordedGateway()
     machine = gateway.dial(client, make_dh=shared_dh, **how)
     if machine.address is not None:
         gateway.hang_up(machine)
@@ -124,6 +138,28 @@ def test_a_host_name_is_played_as_its_placeholder() -> None:
     client = rebuild(attempt(mac)[0]).client
     names = [line for line in client.l2tp.profile.sccrq if line.type == host_name("").type]
     assert names == [AvpLine(host_name("").type, b"host-1\0")]
+
+
+@pytest.mark.parametrize("name", ["iphone", "android", "windows-10"])
+def test_a_device_with_a_certificate_gets_another_and_fares_as_it_did(name: str) -> None:
+    root = Authority(kind="rsa2048")
+    own = gateway_identity(root, "rsa2048")
+    credentials = Credentials([], [credential(own, trust_in(root, own=own))])
+
+    def dial(client: Client, number: int) -> tuple[Attempt, Machine]:
+        certificate = root.issue(f"device-{number}", kind="rsa2048", number=number)
+        gateway = RecordedGateway(credentials=credentials)
+        return attempt(client, to=gateway, certificate=certificate, dialled=GATEWAY_NAME)
+
+    recorded, _ = dial(CLIENTS[name], 1)
+    device = rebuild(recorded)
+    assert device.method == AuthMethod.RSA_SIGNATURE
+    assert device.client.conduct.profile == CLIENTS[name].conduct.profile
+    assert device.notes == ()
+
+    today, machine = dial(device.client, 2)
+    assert said(today) == said(recorded)
+    assert str(compare(recorded, today, machine.complaints)) == "as recorded"
 
 
 # --- gateways with one thing broken --------------------------------------------------------------
@@ -226,7 +262,9 @@ HEAD = '{"event": "trace", "version": 1}'
         ([], "not a transcript"),
         (["no JSON"], "line 1"),
         (["[]"], "line 1: no record"),
-        (['{"event": "ike"}'], "not a transcript"),
+        (['{"event": "end"}'], "not a transcript"),
+        ([HEAD, '{"event": "ike", "from": "client"}'], "line 2: no at, client, cookies"),
+        ([HEAD, '{"event": "ike", "from": 5}'], "line 2: from is not as it should be"),
         (['{"event": "trace", "version": 99}'], "version 99, not 1"),
         ([HEAD], "no device has come"),
     ],
@@ -238,25 +276,31 @@ def test_what_is_no_transcript_is_told(tmp_path: Path, lines: list[str], said_of
         read(path)
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"payloads": []},
-        {"payloads": [{"type": "SA", "body": "00"}]},
-        {"payloads": [{"type": "SA", "body": "no hex"}]},
-        {"payloads": [{"type": "NOTHING", "body": "00"}]},
-        {},
-    ],
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
 )
-def test_a_message_that_makes_no_sense_is_told(message: dict[str, Any]) -> None:
-    record = {
-        "event": "ike",
-        "from": "client",
-        "client": "c0",
-        "exchange": "IDENTITY_PROTECTION",
-        "cookies": "c0:00",
-        "at": 0.0,
-    }
-    (made,) = parse([HEAD, json.dumps(record | message)])
-    with pytest.raises(TranscriptError):
-        rebuild(made)
+
+
+@given(data=st.data())
+def test_a_transcript_in_which_something_was_changed_is_read_or_refused(
+    data: st.DataObject,
+) -> None:
+    records: list[Any] = [json.loads(HEAD), *json.loads(json.dumps(recording("iphone").records))]
+    place: Any = records[data.draw(st.integers(0, len(records) - 1))]
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans()):
+            place = place[key]
+            continue
+        break
+    if data.draw(st.booleans()):
+        del place[key]
+    else:
+        place[key] = data.draw(JSON)
+    with suppress(TranscriptError):
+        for made in parse(json.dumps(record) for record in records):
+            compare(made, made)
+            rebuild(made)
