@@ -1,8 +1,10 @@
 """`ikectl lab` with an emulated iPhone for a real one, and its transcript played again."""
 
+import re
 import signal
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 from interop.clients import CLIENTS
 from interop.lab import Lab
@@ -21,9 +23,9 @@ def test_a_device_is_told_of_recorded_and_played_again(artefacts: Path) -> None:
     with Lab(client_nat(), artefacts / "recorded") as lab:
         gateway = lab["gateway"]
         command = (sys.executable, "-m", "cli.ikectl", "lab", "--directory", DIRECTORY)
-        ikectl = gateway.start("lab", *command, "--listen", GATEWAY_ADDRESS, "--no-serve")
+        ikectl = gateway.start("lab", *command, "--listen", GATEWAY_ADDRESS)
         ikectl.wait_for_text("Now connect the device", START_LIMIT)
-        fields = dict(line.split() for line in ikectl.text().splitlines() if line.startswith("  "))
+        fields = dict(re.findall(r"^  (account|password|secret) +(\S+)$", ikectl.text(), re.M))
         machine = EmulatedMachine(
             lab["client"],
             CLIENTS["iphone"],
@@ -33,7 +35,12 @@ def test_a_device_is_told_of_recorded_and_played_again(artefacts: Path) -> None:
             password=fields["password"],
         )
         lab.stack.callback(machine.stop)
+        (url,) = (line for line in ikectl.text().splitlines() if line.startswith("http://"))
+        with lab["client"].entered(), urlopen(url) as answer:
+            assert fields["account"].encode() in answer.read()
+        ikectl.wait_for_text("the profile was given to", 10.0)
         machine.dial_in()
+        ikectl.wait_for_text("== ESP of the device comes", 30.0)
         machine.hang_up()
         ikectl.wait_for_text("== gone", 30.0)
         assert ikectl.stop(signal.SIGINT) == 0

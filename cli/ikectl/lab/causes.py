@@ -42,6 +42,7 @@ class Circumstance(enum.Enum):
     SERVER_NAT = "a NAT before the gateway"
     NO_NAT = "no NAT"
     REPEATS = "the device repeats its last message"
+    ESP_COMES = "ESP of the device comes, and its SA opens it"
     APPLE = "an Apple device"
     WINDOWS = "Windows"
 
@@ -175,6 +176,15 @@ CAUSES: tuple[tuple[Step, frozenset[Circumstance], Cause], ...] = (
         Cause(
             "the device does not take message 2 of Quick Mode, or it is lost",
             "see the device's own log",
+        ),
+    ),
+    (
+        Step.QUICK_3,
+        frozenset({_C.ESP_COMES}),
+        Cause(
+            "the device's ESP comes and is opened, and no L2TP reaches the gateway out of it",
+            "let UDP port 1701 in where it comes through IPsec: `ikectl verify` finds the rule of "
+            "this machine that drops it",
         ),
     ),
     (

@@ -20,6 +20,8 @@ from cli.ikectl.profile.serve import Document, OneTimeServer
 
 MEDIA_TYPE = "application/x-apple-aspen-config"
 SERVE_SECONDS = 3600.0
+COUNT_INTERVAL = 3.0
+"""Seconds between two looks at what has come and gone in ESP."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -82,14 +84,20 @@ def _follow(lab: Lab, gateway: Gateway) -> None:
         stop.set()
 
     before = {number: signal.signal(number, stopped) for number in (signal.SIGINT, signal.SIGTERM)}
-    start = time.monotonic()
+    start, count_at = time.monotonic(), 0.0
     try:
         with closing(Trace(lab.transcript)) as trace:
             while not stop.wait(PAUSE):
                 gateway.check()
                 for record in trace.new():
+                    start = record.get("clock", start)  # what the trace's seconds count from
                     _say(*narrator.take(record))
-                _say(*narrator.wait(time.monotonic() - start))
+                now = time.monotonic() - start
+                if now >= count_at:
+                    count_at = now + COUNT_INTERVAL
+                    for client, (received, sent) in gateway.traffic().items():
+                        _say(*narrator.traffic(client, received, sent, now))
+                _say(*narrator.wait(now))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

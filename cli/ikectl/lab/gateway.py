@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cli.control import PingRequest
+from cli.control import PingRequest, StatusRequest, StatusResponse
 from cli.ikectl import files
 from cli.ikectl.client import ExchangeFailedError, NotRunningError, ask
 from cli.ikectl.errors import CommandError
@@ -22,6 +22,8 @@ START_LIMIT = 30.0
 """Seconds until it must answer on its control socket."""
 STOP_LIMIT = 10.0
 """Seconds that it may take to tell all clients that it goes."""
+STATUS_LIMIT = 5.0
+"""Seconds that it may take to count."""
 PAUSE = 0.2
 """Seconds between two looks."""
 
@@ -67,6 +69,15 @@ class Gateway:
         if self._process.poll() is not None:
             words = self._lab.log.read_text(errors="replace").strip().splitlines()[-3:]
             raise CommandError("\n".join(["the gateway has ended:", *words]))
+
+    def traffic(self) -> dict[str, tuple[int, int]]:
+        """Octets that have come and gone in ESP, by client; nothing if it does not answer."""
+        try:
+            answer = ask(str(self._lab.control), StatusRequest(), STATUS_LIMIT)
+        except (NotRunningError, ExchangeFailedError):
+            return {}
+        clients = answer.clients if isinstance(answer, StatusResponse) else ()
+        return {client.client: (client.bytes_in, client.bytes_out) for client in clients}
 
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + START_LIMIT

@@ -16,6 +16,8 @@ Record = Mapping[str, Any]
 
 MAX_TEXT = 400
 """Characters of a line that a device can fill."""
+TRAFFIC_INTERVAL = 30.0
+"""Seconds between two lines about a device's traffic."""
 _ORDER = list(Step)
 _MAIN = (
     (Step.MAIN_1, Step.MAIN_2),
@@ -76,6 +78,11 @@ class _Device:
     counts: dict[str, int] = field(default_factory=lambda: {"client": 0, "gateway": 0})
     """Messages of Main Mode."""
     circumstances: set[Circumstance] = field(default_factory=set)
+    received: int = 0
+    """Octets that its ESP SAs have opened."""
+    sent: int = 0
+    traffic_at: float | None = None
+    """When its traffic was last told."""
     refused: Cause | None = None
     told: bool = False
     """Whether the cause of its silence has been told."""
@@ -111,6 +118,24 @@ class Narrator:
         ]
         if lines:
             device.at, device.told = at, False
+        return lines
+
+    def traffic(self, client: str, received: int, sent: int, now: float) -> list[str]:
+        """The lines that tell of a device's octets in ESP so far: the first, then now and then."""
+        device = self._devices.get(client)
+        if device is None or (device.received, device.sent) == (received, sent):
+            return []
+        start = f"{now:9.3f}  {client}  =="
+        lines: list[str] = []
+        if received and not device.received:
+            device.circumstances.add(Circumstance.ESP_COMES)
+            lines.append(f"{start} ESP of the device comes, and is opened")
+        if device.step is Step.UP and (
+            device.traffic_at is None or now - device.traffic_at >= TRAFFIC_INTERVAL
+        ):
+            device.traffic_at = now
+            lines.append(f"{start} in ESP so far: {received} octets from it, {sent} to it")
+        device.received, device.sent = received, sent
         return lines
 
     def wait(self, now: float) -> list[str]:

@@ -81,7 +81,8 @@ class Recorder:
         self._placeholders = Placeholders()
         self._seen: dict[bytes, None] = {}
         self._size = 0
-        self._put("trace", {"version": VERSION})
+        # The clock is the machine's: who reads along knows what time it is in the trace.
+        self._put("trace", {"version": VERSION, "clock": self._start})
 
     # --- IKE -------------------------------------------------------------------------------------
 

@@ -102,6 +102,21 @@ def test_rekeys_and_the_hang_up_are_told() -> None:
     assert narrator.wait(1e6) == []
 
 
+def test_traffic_is_told_at_first_and_then_now_and_then() -> None:
+    told = Told("iphone")
+    (client,) = {json.loads(line).get("client") for line in told.gateway.lines} - {None}
+
+    first = told.narrator.traffic(client, 1000, 500, 10.0)
+    assert [line.partition("== ")[2] for line in first] == [
+        "ESP of the device comes, and is opened",
+        "in ESP so far: 1000 octets from it, 500 to it",
+    ]
+    assert told.narrator.traffic(client, 2000, 500, 13.0) == []
+    assert told.narrator.traffic(client, 2000, 500, 90.0) == []
+    assert "3000 octets from it" in told.narrator.traffic(client, 3000, 500, 93.0)[0]
+    assert told.narrator.traffic("nobody", 1, 1, 94.0) == []
+
+
 # --- devices that stop ---------------------------------------------------------------------------
 
 
@@ -166,6 +181,13 @@ def test_esp_is_blocked(nat: bool, remedy: str) -> None:
     told = Told("iphone", EspBlocked(), nat=nat)
     assert "!! it stopped: it should send SCCRQ through ESP" in told.text
     assert remedy in told.end
+
+
+def test_esp_is_opened_and_no_l2tp_comes_out_of_it() -> None:
+    told = Told("iphone", EspBlocked())
+    (client,) = {json.loads(line).get("client") for line in told.gateway.lines} - {None}
+    told.narrator.traffic(client, 1000, 0, 10.0)
+    assert "let UDP port 1701 in where it comes through IPsec" in told.end
 
 
 def test_our_esp_does_not_arrive() -> None:
