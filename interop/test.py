@@ -1,7 +1,8 @@
 """``python -m interop.test``: every test of the project, as `make test` and CI run it.
 
 The tests without a kernel run on the host. Those in tests/kernel run file by file, each in a kernel
-of its own, two at a time; their output comes in one piece when a file is done.
+of its own, two at a time; their output comes in one piece when a file is done. What measures comes
+last, when nothing else runs.
 """
 
 import os
@@ -15,7 +16,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KERNEL_TESTS = REPOSITORY / "tests" / "kernel"
-HOST_TESTS = ("tests/arch", "tests/unit", "tests/property", "tests/simulation", "tests/bench")
+HOST_TESTS = ("tests/arch", "tests/unit", "tests/property", "tests/simulation")
+MEASUREMENTS = "tests/bench"
 FILE_LIMIT = 900
 """Seconds that the tests of one file may take."""
 
@@ -64,6 +66,7 @@ def main() -> int:
         take("on the host", host.result())
         for file, run in runs.items():
             take(f"in the kernel: {file.name}", run.result())
+    take("measurements", _pytest(MEASUREMENTS))
     print(f"--- all tests in {time.monotonic() - begun:.0f} s")
     failed = total["failed"] + total["error"] or int(status != 0)
     print(f"{total['passed']} passed, {failed} failed, {total['skipped']} skipped")
