@@ -15,7 +15,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-from tests.simulation.world import FailedRunError, Plan, simulate
+from tests.simulation.world import PEACE, FailedRunError, Outcome, Plan, simulate
 
 
 def seed_of_today() -> int:
@@ -27,8 +27,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     made.add_argument("--seed", type=int, help="of the first run; that of today by default")
-    made.add_argument("--clients", type=int, default=1000)
-    made.add_argument("--hours", type=float, default=2.0, help="of the clients' time, for each run")
+    made.add_argument("--clients", type=int, default=2500)
+    made.add_argument("--hours", type=float, default=0.5, help="of the clients' time, for each run")
+    made.add_argument("--peace", type=float, default=PEACE, help="seconds without trouble then")
     made.add_argument("--minutes", type=float, default=0.0, help="go on with the next seeds")
     made.add_argument("--loud", action="store_true", help="the whole trace on stderr")
     return made
@@ -40,9 +41,9 @@ def main() -> int:
     seed = seed_of_today() if arguments.seed is None else arguments.seed
     end = time.monotonic() + arguments.minutes * 60
     while True:
-        plan = Plan(seed, arguments.clients, arguments.hours, arguments.loud)
+        plan = Plan(seed, arguments.clients, arguments.hours, arguments.peace, loud=arguments.loud)
         try:
-            print(report(plan), flush=True)
+            print(run(plan)[1], flush=True)
         except FailedRunError as failure:
             traceback.print_exception(failure.__cause__)
             print(failure)
@@ -52,12 +53,12 @@ def main() -> int:
             return 0
 
 
-def report(plan: Plan) -> str:
-    """Run one plan and say what it was."""
+def run(plan: Plan) -> tuple[Outcome, str]:
+    """Run one plan; what it was, and the same in words."""
     begun = time.process_time()
     outcome = simulate(plan)
     cpu = time.process_time() - begun
-    return (
+    return outcome, (
         f"seed {plan.seed}: {plan.clients} clients, {plan.hours:g} h, {outcome.dial_ins} dial-ins, "
         f"at most {outcome.peak} at once, {outcome.steps} steps, {outcome.packets} packets, "
         f"{outcome.checks} checks, {cpu:.1f} s, {outcome.steps / cpu:.0f} steps/s, "

@@ -86,7 +86,7 @@ class Kernel:
     def __init__(self, loop: VirtualLoop, dice: random.Random) -> None:
         self.states: dict[tuple[str, int], list[State]] = {}
         """By destination and SPI."""
-        self.policies: list[Policy] = []
+        self.policies: dict[Policy, None] = {}
         self.touched: set[int] = set()
         self.drops: Counter[str] = Counter()
         self.refuse: Callable[[Sa | Policy], int] = lambda thing: 0
@@ -224,7 +224,7 @@ class Kernel:
         refused = 0 if moved else self.refuse(policy)
         if refused == errno.ENOMEM:
             return refused
-        self.policies.append(policy)
+        self.policies[policy] = None
         self._policies_by_mark.setdefault(_mark_of(policy), []).append(policy)
         self.touched.add(_mark_of(policy))
         return refused
@@ -234,7 +234,7 @@ class Kernel:
         wanted = Policy(decode_selector(message), Direction(message["dir"]), mark=mark)
         for policy in self.policies_of(_mark_of(wanted)):
             if _same(policy, wanted):
-                self.policies.remove(policy)
+                del self.policies[policy]
                 _drop(self._policies_by_mark, _mark_of(policy), policy)
                 self.touched.add(_mark_of(policy))
                 return

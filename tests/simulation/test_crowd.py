@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.__main__ import report, seed_of_today
+from tests.simulation.__main__ import run, seed_of_today
 from tests.simulation.world import Plan
 
+THOUSANDS = Plan(seed=1, clients=2100, hours=0.01, peace=20.0)
+"""All dial in within 18 seconds; a minute later they leave."""
 PLANS = (
-    Plan(seed=1, clients=300, hours=0.01),
     Plan(seed=2, clients=60, hours=0.25),
     Plan(seed=3, clients=12, hours=2.0),
     Plan(seed=seed_of_today(), clients=60, hours=0.25),
 )
 
 
+def test_thousands_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome, text = run(THOUSANDS)
+    with capsys.disabled():
+        print(f"\n{text}")
+    assert outcome.peak >= 2000
+
+
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"seed {plan.seed}")
 def test_a_crowd_lives_and_leaves_nothing_behind(
     plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = report(plan)
+    _, text = run(plan)
     with capsys.disabled():
         print(f"\n{text}")

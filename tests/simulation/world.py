@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,16 +23,20 @@ from tests.simulation.trace import Trace, daemon_log
 from xfrm.model import Policy, Sa
 
 FULL_CHECK = 5000
-"""Steps between two looks at everything."""
+"""Steps between two looks at everything in a small crowd."""
+FULL_CHECK_EACH = 25
+"""Steps for each client between two of them in a large one."""
 MARGIN = 120.0
 """Seconds beyond a client's lifetimes after which none of its SAs is left."""
 TROUBLE_INTERVAL = 90.0
 """Seconds between two troubles for some of the clients, on average."""
 LONGEST_LIFE = 86_400.0
 """Seconds after which no timer of anybody who has gone is left."""
+GARBAGE = 100_000
+"""Objects between two collections: a crowd's are many, and few of them are garbage."""
 REFUSALS = (errno.ENOMEM, errno.ENOBUFS)
 PEACE = 900.0
-"""Seconds without trouble at the end, in which everybody who is up gets data through."""
+"""Seconds in which whoever is up, dials in or is excused has the time to show that it is well."""
 
 
 class FailedRunError(AssertionError):
@@ -45,6 +50,8 @@ class Plan:
     seed: int
     clients: int
     hours: float
+    peace: float = PEACE
+    """Seconds without trouble at the end, in which everybody who is up gets data through."""
     loud: bool = False
 
 
@@ -91,7 +98,7 @@ class World:
         self.loop.after_step = self._after_step
         self._empty = table_sizes(self.gateway)
         self._peak = 0
-        self._storm_over = 0.0
+        self._full_check = max(FULL_CHECK, FULL_CHECK_EACH * plan.clients)
         self._addresses = map(str, map(ip_address, range(int(ip_address("198.18.0.1")), 2**32)))
         self.nats: list[Nat] = []
         self.clients = [self._new_client(number) for number in range(plan.clients)]
@@ -116,7 +123,7 @@ class World:
             self.loop.call_later(self._dice.expovariate(1 / TROUBLE_INTERVAL), self._trouble)
             self.loop.run_until(seconds)
             self._end_troubles()
-            self.loop.run_until(seconds + PEACE)
+            self.loop.run_until(seconds + self.plan.peace)
             self._leave_all()
             self._check_empty()
             return Outcome(
@@ -137,7 +144,7 @@ class World:
 
     def _after_step(self) -> None:
         self.invariants.after_step()
-        if self.loop.steps % FULL_CHECK == 0:
+        if self.loop.steps % self._full_check == 0:
             self._peak = max(self._peak, len(self.invariants.engine.clients))
             self.invariants.check_all()
 
@@ -413,11 +420,18 @@ and tunnels, which user had which address, and the configuration, of which there
 def simulate(plan: Plan) -> Outcome:
     """Run one world. Raises FailedRunError with all that one needs to look into it."""
     world = World(plan)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GARBAGE)
     try:
         return world.run()
     except Exception as error:
         where = f"step {world.loop.steps}, {world.loop.time():.3f} s"
         what = f"{where}: {type(error).__name__}: {error}"
-        again = f"--seed {plan.seed} --clients {plan.clients} --hours {plan.hours:g}"
+        again = (
+            f"--seed {plan.seed} --clients {plan.clients} --hours {plan.hours:g} "
+            f"--peace {plan.peace:g}"
+        )
         replay = f"again: python -m tests.simulation {again}"
         raise FailedRunError("\n".join((*world.trace.lines, what, replay))) from error
+    finally:
+        gc.set_threshold(*thresholds)
