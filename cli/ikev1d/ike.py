@@ -50,7 +50,7 @@ from ikev1.core.replacement import SameIdentity
 from ikev1.core.responder import Responder
 from xfrm.esp_tap import StrayEsp
 
-Question = InstallInbound | InstallOutbound | CountReceived | CountChild
+Question = InstallInbound | InstallOutbound | MoveChild | CountReceived | CountChild
 
 FAREWELL_DELAY = 0.5
 """Seconds until last words follow a change: a login or a rekey is not made to wait for them."""
@@ -246,15 +246,17 @@ class IkeHost:
                     self._workers.do(effect, partial(self._complete, effect.ticket))
                 case CheckRevocation():
                     self._revocation.check(effect, partial(self._complete, effect.ticket))
-                case InstallInbound() | InstallOutbound() | CountReceived() | CountChild():
+                case (
+                    InstallInbound()
+                    | InstallOutbound()
+                    | MoveChild()
+                    | CountReceived()
+                    | CountChild()
+                ):
                     answer = self._answer(effect)
                     waiting += self.engine.complete(effect.ticket, answer, self._loop.time())
                 case RemoveChild():
                     self._sas.remove(effect.child)
-                case MoveChild():
-                    self._child_coming(effect.new)
-                    self._sas.move(effect.old, effect.new)
-                    self._prepare_farewell(effect.new.mark)
                 case Alive():
                     self._client_alive(effect.mark)
                 case MessageSeen():
@@ -310,6 +312,10 @@ class IkeHost:
                 return self._sas.install_inbound(question.child)
             case InstallOutbound():
                 return self._sas.install_outbound(question.child, question.replaces)
+            case MoveChild():
+                self._child_coming(question.new)
+                self._prepare_farewell(question.new.mark)
+                return self._sas.move(question.old, question.new)
             case CountReceived():
                 return Received(self._sas.received(question.marks))
             case CountChild():

@@ -131,12 +131,18 @@ class KernelSas:
                 client.policies.clear()
         self._forget_if_empty(child.mark)
 
-    def move(self, old: ChildSa, new: ChildSa) -> None:
-        """Follow the client to another address or port."""
-        client = self._clients.get(new.mark)
-        if client is not None:
-            with self._tolerant(new):
-                self._move(client, old, new)
+    def move(self, old: ChildSa, new: ChildSa) -> Installed | InstallFailed:
+        """Follow the client to another address or port.
+
+        Of a child that the kernel refuses there may be one SA left, or none: it is to be removed.
+        """
+
+        def install(child: ChildSa) -> None:
+            client = self._clients.get(child.mark)
+            if client is not None:
+                self._move(client, old, child)
+
+        return self._install(install, new)
 
     def received(self, marks: Sequence[int]) -> tuple[int, ...]:
         """Octets that have come through the SAs of each of these clients."""
@@ -304,6 +310,7 @@ class KernelSas:
             if same_address:
                 self._sadb.update_sa(moved)
             else:
+                del table[new.inbound_spi]  # it is gone, whether the other comes or not
                 self._sadb.replace_sa(present, moved)
             table[new.inbound_spi] = moved
         if not same_address:

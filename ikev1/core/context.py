@@ -77,8 +77,8 @@ class Context:
         self.now = 0.0
         self._effects: list[Effect] = []
         self._tickets = 0
-        self._carrying: dict[int, int] = {}
-        """Inbound SPIs of children that are to carry, by the ticket of the question for it."""
+        self._changing: dict[int, tuple[int, str]] = {}
+        """Inbound SPIs of children that are to carry or to move, and which, by ticket."""
         self._complaints = TokenBucket(*COMPLAINTS)
 
     # --- effects ---------------------------------------------------------------------------------
@@ -349,14 +349,15 @@ class Context:
         for old in replaces:
             old.outbound = False
         ticket = self.ticket()
-        self._carrying[ticket] = child.sa.inbound_spi
+        self._changing[ticket] = (child.sa.inbound_spi, "the outbound SA")
         self.emit(InstallOutbound(ticket, child.sa, tuple(old.sa for old in replaces)))
 
-    def carries(self, ticket: int, result: object) -> None:
-        """The kernel's answer for a child that is to carry: without it the child is none."""
-        found = self.clients.by_inbound_spi(self._carrying.pop(ticket, 0))
+    def changed(self, ticket: int, result: object) -> None:
+        """The kernel's answer for a child that is to carry or to move: refused, it is none."""
+        spi, what = self._changing.pop(ticket, (0, ""))
+        found = self.clients.by_inbound_spi(spi)
         if found is not None and isinstance(result, InstallFailed):
-            self.end_child(*found, f"the kernel refused the outbound SA: {result.reason}")
+            self.end_child(*found, f"the kernel refused {what}: {result.reason}")
 
     # --- clients ---------------------------------------------------------------------------------
 
@@ -423,7 +424,9 @@ class Context:
         for child in client.children:
             if child.sa.encapsulated:
                 moved = replace(child.sa, path=path)
-                self.emit(MoveChild(child.sa, moved))
+                ticket = self.ticket()
+                self._changing[ticket] = (moved.inbound_spi, "its new address or port")
+                self.emit(MoveChild(ticket, child.sa, moved))
                 child.sa = moved
 
 

@@ -163,6 +163,18 @@ class InstallOutbound:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveChild:
+    """The client's NAT gave it another address or port: the kernel's SAs follow.
+
+    Answered like an installation. Where the kernel refuses, some of them may be gone.
+    """
+
+    ticket: int
+    old: ChildSa
+    new: ChildSa
+
+
+@dataclass(frozen=True, slots=True)
 class CountReceived:
     """Count the octets that have come through the inbound SAs of clients; answered `Received`."""
 
@@ -242,14 +254,6 @@ class RemoveChild:
     """Take both SAs of this child out of the kernel, whichever of them are there."""
 
     child: ChildSa
-
-
-@dataclass(frozen=True, slots=True)
-class MoveChild:
-    """The client's NAT gave it another address or port: the kernel's SAs follow."""
-
-    old: ChildSa
-    new: ChildSa
 
 
 # --- told ----------------------------------------------------------------------------------------
@@ -386,11 +390,11 @@ Effect = (
     | AgreeDh
     | InstallInbound
     | InstallOutbound
+    | MoveChild
     | CountReceived
     | CountChild
     | Send
     | RemoveChild
-    | MoveChild
     | IkeSaUp
     | IkeSaDown
     | ChildUp

@@ -96,7 +96,7 @@ class Responder:
         else:
             self._runner.complete(ticket, result)
             self._rechecks.complete(ticket, result)
-            self._context.carries(ticket, result)
+            self._context.changed(ticket, result)
         return self._context.take_effects()
 
     def advance(self, now: float) -> list[Effect]:

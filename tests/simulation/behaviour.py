@@ -173,8 +173,13 @@ class Roadwarrior(Client):
                 self.later(pause, self.delete_replaced, old, self.temper.deletes)
 
     def delete_replaced(self, pair: Pair, tell: int) -> None:
-        """A pair that is not the newest goes."""
-        if pair in self.pairs[:-1]:
+        """A pair that is not the newest goes.
+
+        Not asleep: the gateway may have taken two Quick Modes in the other order and use this one.
+        """
+        if not self.awake:
+            self.later(5.0, self.delete_replaced, pair, tell)
+        elif pair in self.pairs[:-1]:
             self.delete_pair(pair, tell=tell)
 
     def on_l2tp(self, l2tp: L2tpClient) -> None:

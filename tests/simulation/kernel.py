@@ -155,8 +155,7 @@ class Kernel:
             raise ImpossibleError(f"EEXIST: SA {sa.spi:08x} to {sa.dst} mark {sa.mark}")
         if not sa.spi or (sa.encryption or sa.aead) is None:
             raise ImpossibleError(f"EINVAL: SA without SPI or cipher: {sa}")
-        # Not one that takes the place of another: docs/simulation.md, known limits.
-        refused = 0 if "XFRMA_LTIME_VAL" in attributes else self.refuse(sa)
+        refused = self.refuse(sa)
         if refused == errno.ENOMEM:
             return Answer(refused)
         self._number += 1
@@ -193,9 +192,11 @@ class Kernel:
             raise ImpossibleError(f"XFRM_MSG_UPDSA changes no addresses, keys or selector: {sa}")
         if (sa.encap is None) != (old.encap is None):
             raise ImpossibleError(f"EINVAL: encapsulation of {sa.spi:08x} cannot be changed")
-        state.sa = sa
-        self.touched.add(state.mark)
-        return 0
+        refused = self.refuse(sa)
+        if refused != errno.ENOMEM:
+            state.sa = sa
+            self.touched.add(state.mark)
+        return refused
 
     def _named_sa(self, message: FlatMessage, kind: MessageType) -> Answer:
         destination = unpack_address(message["family"], message["daddr"])
@@ -219,9 +220,7 @@ class Kernel:
         same = [other for other in self.policies_of(_mark_of(policy)) if _same(policy, other)]
         if same:
             raise ImpossibleError(f"EEXIST: {policy}")
-        others = self.policies_of(_mark_of(policy))
-        moved = any(other.direction is policy.direction for other in others)
-        refused = 0 if moved else self.refuse(policy)
+        refused = self.refuse(policy)
         if refused == errno.ENOMEM:
             return refused
         self.policies[policy] = None

@@ -107,6 +107,7 @@ class IkeHost:
     settings: Settings = field(default_factory=settings)
     refuse_inbound: str = ""
     refuse_outbound: str = ""
+    refuse_move: str = ""
     sent: list[tuple[Path, bytes]] = field(default_factory=list)
     told: list[Effect] = field(default_factory=list)
     alive: list[int] = field(default_factory=list)
@@ -252,9 +253,12 @@ class IkeHost:
                 self.inbound.pop(effect.child.inbound_spi, None)
                 self.outbound.pop(effect.child.inbound_spi, None)
             case MoveChild():
+                if self.refuse_move:
+                    return self._complete(effect.ticket, InstallFailed(self.refuse_move))
                 for table in (self.inbound, self.outbound):
                     if effect.old.inbound_spi in table:
                         table[effect.old.inbound_spi] = effect.new
+                return self._complete(effect.ticket, Installed())
             case Alive():
                 self.alive.append(effect.mark)
             case _:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ikev1.core.effects import ClientDown, IkeSaUp, Path
+from ikev1.core.effects import ChildDown, ClientDown, IkeSaUp, Path
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
 from interop.clients.ike import IPHONE
-from interop.initiator.effects import Notified, Send
+from interop.initiator.effects import EspDeleted, Notified, Send
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import CLIENT, NAT, Dialin, Sent, agree
 from tests.support.ike_host import IkeHost
@@ -57,6 +57,30 @@ def test_from_another_address() -> None:
     check_at(client, "198.51.100.50", 4500)
     client.deliver(host.close_client(client.ike_sa.client))
     assert host.inbound == {}
+
+
+def test_a_child_that_the_kernel_does_not_let_follow_ends_with_a_delete() -> None:
+    host = IkeHost()
+    client = connected(host)
+    old = client.child()
+    client.quick_mode()
+    new = client.child()
+    host.refuse_move = "ENOMEM"
+    client.ports = (1, 7777)
+    client.deliver(host.moved(new.inbound_spi, NAT, 7777))
+    assert host.inbound == host.outbound == {}
+    assert {event.child.inbound_spi for event in host.told_of(ChildDown)} == {
+        old.inbound_spi,
+        new.inbound_spi,
+    }
+    assert all("ENOMEM" in event.cause for event in host.told_of(ChildDown))
+    assert len(client.told_of(EspDeleted)) == 2
+    # Its Phase 1 lives on where it is now, for SAs that take the place of those.
+    host.refuse_move = ""
+    client.quick_mode()
+    check_at(client, NAT, 7777)
+    assert client.child().mark == new.mark
+    assert host.told_of(ClientDown) == []
 
 
 def test_an_unknown_spi_moves_nobody() -> None:
