@@ -11,9 +11,10 @@ from interop.peers.emulated import ClientStoppedError, EmulatedMachine
 from interop.peers.xl2tpd import Link
 from interop.scenarios.emulated import rekey
 from interop.scenarios.play import check_gone, check_protected, stop_gateway
+from interop.snapshot import ipsec_drops
 from interop.stage import OFFICE_NETWORK, Stage
 from interop.topology import OFFICE_ADDRESS, client_nat
-from interop.traffic import transfer
+from interop.traffic import transfer, transferring
 
 KINDS = {
     "client": "iphone",
@@ -23,6 +24,11 @@ KINDS = {
 """By machine. Each takes another of NAT-T's variants, L2TP ports and ways to log in and out."""
 SIZE = 1 << 16
 """Bytes of the check transfers."""
+REKEYS = 20
+PAUSE = 0.3
+"""Seconds between the blocks of a transfer that must lose nothing."""
+EARLY_REPEATS = 3
+"""Segments of one transfer that TCP may repeat without need, the machine being slow."""
 
 
 def check_transfer(stage: Stage, machine: EmulatedMachine, link: Link) -> None:
@@ -61,3 +67,34 @@ def test_several_kinds_at_once_behind_one_nat_and_a_stranger(artefacts: Path) ->
         stranger.stop()
         check_gone(stage)
         stop_gateway(stage)
+
+
+def test_nothing_is_lost_through_twenty_rekeys_of_each_kind(artefacts: Path) -> None:
+    """By the client, one after the other, while content goes both ways."""
+    with Stage(client_nat(), artefacts) as stage:
+        machine = stage.emulated(CLIENTS["windows-10"])
+        link = machine.dial_in()
+        machine.route_to(OFFICE_NETWORK, link)
+        (before,) = stage.ikev1d.clients()
+        office = stage.lab["office"]
+        drops = ipsec_drops(stage.lab["gateway"])
+        own_drops = sum(ipsec_drops(machine.host).values())
+        with (
+            transferring(machine.host, office, OFFICE_ADDRESS, pause=PAUSE) as up,
+            transferring(office, machine.host, link.address, pause=PAUSE) as down,
+        ):
+            for _ in range(REKEYS):
+                machine.rekey_esp()
+                machine.rekey_ike()
+        assert ipsec_drops(stage.lab["gateway"]) == drops
+        assert up.result().lost <= EARLY_REPEATS
+        # This client takes its old SA away at once, whatever is still on its way.
+        own_drops = sum(ipsec_drops(machine.host).values()) - own_drops
+        assert down.result().lost <= own_drops + EARLY_REPEATS
+        (after,) = stage.ikev1d.clients()
+        for name in ("client", "mark", "tunnel_id", "session_id", "interface", "inner_address"):
+            assert after[name] == before[name], name
+        for story in ("ESP SAs rekeyed", "IKE SA renewed"):
+            assert stage.ikev1d.log().count(f"client={after['client']} {story}") == REKEYS
+        machine.hang_up()
+        check_gone(stage)

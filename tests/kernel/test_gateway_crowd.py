@@ -35,7 +35,7 @@ PAUSE = 0.3
 """Seconds between the blocks of a transfer that must lose nothing."""
 EARLY_REPEATS = 3
 """Segments of one transfer that TCP may repeat without need, the machine being slow."""
-REKEYS = 20
+REKEYS = 8
 LCP_TERMINATE = bytes.fromhex("c021 05 01 0004")
 
 
