@@ -210,6 +210,8 @@ class Invariants:
         owners = list(engine.clients)
         for owner in owners:
             self.check_mark(owner.mark)
+            same = engine.clients.proved(owner.proof)
+            hold(len(same) <= 1, f"one person, but clients {[client.id for client in same]}")
         marks = {owner.mark for owner in owners}
         hold(len(marks) == len(owners), "two clients with one mark")
         for state in kernel.all_states():

@@ -19,6 +19,8 @@ from tests.simulation.network import GATEWAY
 from tests.support import l2tp_client
 
 PSK = "correct horse battery staple"
+OWN_KEYS = frozenset({5, 15, 25, 35})
+"""Clients with a preshared key that was given to nobody else."""
 PHASE1 = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
 """One transform, as the choice among many is tested elsewhere and costs time."""
 ESP = EspOffer(EspTransform.AES_CBC, 128, AuthAlgorithm.HMAC_SHA1)
@@ -36,6 +38,20 @@ DEVICES = (
     (STRONGSWAN, l2tp_client.ClientProfile()),
 )
 
+
+def _own_key(number: int) -> str:
+    return f"the key of client {number} alone"
+
+
+_OWN_KEYS = "".join(
+    f'''
+[[psk]]
+secret = "{_own_key(number)}"
+one_client = true
+connection = "own"
+'''
+    for number in sorted(OWN_KEYS)
+)
 _CONFIGURATION = f"""
 [gateway]
 listen = ["{GATEWAY}"]
@@ -44,6 +60,7 @@ name = "vpn"
 [[psk]]
 secret = "{PSK}"
 
+{_OWN_KEYS}
 [l2tp]
 hello_interval = {HELLO_INTERVAL}
 
@@ -89,8 +106,9 @@ def make_kind(number: int, dice: random.Random) -> Kind:
         esp_lifetime_kilobytes=None,
         pfs_group=dice.choice((None, None, None, Group.ECP_256)),
     )
+    psk = _own_key(number) if number in OWN_KEYS else PSK
     return Kind(
-        ike, replace(l2tp, auth=("chap-md5",)), PSK.encode(), f"user{number}", password(number)
+        ike, replace(l2tp, auth=("chap-md5",)), psk.encode(), f"user{number}", password(number)
     )
 
 
