@@ -1,10 +1,10 @@
-"""The simulation as CI runs it: a minute of a few fixed seeds, and of one that is new each day."""
+"""The simulation as CI runs it: a minute of fixed seeds."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.simulation.__main__ import run, seed_of_today
+from tests.simulation.__main__ import run
 from tests.simulation.world import Plan
 
 THOUSANDS = Plan(seed=1, clients=2100, hours=0.01, peace=20.0)
@@ -12,7 +12,7 @@ THOUSANDS = Plan(seed=1, clients=2100, hours=0.01, peace=20.0)
 PLANS = (
     Plan(seed=2, clients=60, hours=0.25),
     Plan(seed=3, clients=12, hours=2.0),
-    Plan(seed=seed_of_today(), clients=60, hours=0.25),
+    Plan(seed=5, clients=60, hours=0.25),
 )
 
 
