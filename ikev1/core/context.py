@@ -399,7 +399,8 @@ class Context:
         for cookies in tuple(client.phase1):
             if self.ike_sas[cookies].created < sa.created:
                 self.remove_ike_sa(self.ike_sas[cookies], cause, tell=False)
-        if older and not client.children:
+        # A Quick Mode of the new SA may have begun: INITIAL-CONTACT can be overtaken.
+        if older and not any(child.up for child in client.children):
             self.emit(SessionsLost(client.id, client.mark, cause))
 
     def end_revoked(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ikev1.core.effects import ChildDown
+from ikev1.core.effects import ChildDown, SessionsLost
 from ikev1.wire.enums import Doi, NotifyType, ProtocolId
 from ikev1.wire.payloads import Notification
 from interop.clients.ike import IPHONE
@@ -39,6 +39,26 @@ def test_what_was_before_is_forgotten() -> None:
     assert "INITIAL-CONTACT" in down.cause
 
     back.quick_mode()
+    assert len(host.inbound) == len(host.outbound) == 1
+
+
+def test_a_quick_mode_may_overtake_it() -> None:
+    """What was in the older SAs is forgotten, and the new ones come up."""
+    host = IkeHost()
+    Dialin(host, QUIET, seed="before the crash").main_mode().quick_mode()
+    host.advance(10.0)
+    back = Dialin(host, QUIET, seed="after it").main_mode()
+    (client,) = host.engine.clients
+    old = client.children[0].sa
+
+    (message_1,) = back.note(back.initiator.quick_mode(host.now))
+    (message_2,) = back.give(message_1)
+    back.give(back.protect([first_contact(back)]))
+    (lost,) = host.told_of(SessionsLost)
+    assert lost.mark == old.mark
+    for send in back.take(message_2, message_1.floated):
+        back.give(send)
+    assert [child.sa for child in client.children] == [back.child()]
     assert len(host.inbound) == len(host.outbound) == 1
 
 
