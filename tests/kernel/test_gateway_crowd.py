@@ -35,7 +35,8 @@ PAUSE = 0.3
 """Seconds between the blocks of a transfer that must lose nothing."""
 EARLY_REPEATS = 3
 """Segments of one transfer that TCP may repeat without need, the machine being slow."""
-REKEYS = 8
+REKEYS = 3
+"""Of each kind; twenty are in test_emulated_clients.py and test_gateway_rekeys.py."""
 LCP_TERMINATE = bytes.fromhex("c021 05 01 0004")
 
 
