@@ -15,6 +15,8 @@ from ikev1.core.effects import (
     IkeSaDown,
     IkeSaUp,
     Noted,
+    ProbeAnswered,
+    Probed,
     Refused,
     SessionsLost,
 )
@@ -27,6 +29,8 @@ Told = (
     | IkeSaDown
     | IkeSaUp
     | Noted
+    | Probed
+    | ProbeAnswered
     | Refused
     | SessionsLost
 )
@@ -94,6 +98,10 @@ class Story:
                 self._refused(event)
             case Noted():
                 self._log.of(event.client).warning(event.text, peer=event.path)
+            case Probed():
+                self._log.of(event.client).debug("asked whether it is there")
+            case ProbeAnswered():
+                self._log.of(event.client).debug("it is there")
             case Dropped():
                 self.failures[f"dropped-{event.reason}"] += 1
                 self._log.debug("datagram dropped", peer=event.path, reason=event.reason)

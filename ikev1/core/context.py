@@ -221,6 +221,7 @@ class Context:
                 implementation=sa.implementation.name,
                 duration=self.now - sa.created,
                 replaces=replaces.id if replaces else None,
+                ours=sa.we_began,
             )
         )
         while len(client.phase1) > MAX_PHASE1:

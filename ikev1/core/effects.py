@@ -279,6 +279,8 @@ class IkeSaUp:
     """Seconds from its first message."""
     replaces: str | None
     """The client identifier of the Phase 1 it renews, where it does."""
+    ours: bool = False
+    """Whether we began it, and not the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +318,20 @@ class Alive:
 
     client: str
     mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A silent client was sent an R-U-THERE."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """The R-U-THERE-ACK to the last R-U-THERE has come, the first time."""
+
+    client: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +416,8 @@ Effect = (
     | ChildUp
     | ChildDown
     | Alive
+    | Probed
+    | ProbeAnswered
     | ClientDown
     | SessionsLost
     | Refused

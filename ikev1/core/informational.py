@@ -94,6 +94,19 @@ def probe(sa: IkeSa, sequence: int) -> Notification:
     )
 
 
+def acknowledged(sa: IkeSa, payloads: Payloads) -> int | None:
+    """The sequence number of an R-U-THERE-ACK about this SA (RFC 3706 section 5.3), else None."""
+    return next(
+        (
+            int.from_bytes(notification.data, "big")
+            for notification in payloads.all(Notification)
+            if notification.notify_type == NotifyType.R_U_THERE_ACK
+            and notification.spi == sa.cookies
+        ),
+        None,
+    )
+
+
 def answer_to_probe(sa: IkeSa, probe: Notification) -> Notification | None:
     """R-U-THERE-ACK for an R-U-THERE about this SA (RFC 3706 section 5.3), else None."""
     if probe.notify_type != NotifyType.R_U_THERE or probe.spi != sa.cookies:

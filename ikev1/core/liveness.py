@@ -17,7 +17,7 @@ from functools import partial
 from ikev1.core import informational
 from ikev1.core.clients import Client
 from ikev1.core.context import Context
-from ikev1.core.effects import Alive, CountReceived, Received
+from ikev1.core.effects import Alive, CountReceived, ProbeAnswered, Probed, Received
 from ikev1.core.exchange import ConnectionSettings
 
 PROBE_INTERVAL = 10.0
@@ -39,6 +39,8 @@ class _Watch:
     """Of the last R-U-THERE (RFC 3706 section 5.4: a counter)."""
     unanswered: int = 0
     """R-U-THERE since the last sign of life."""
+    acknowledged: bool = True
+    """Whether the last R-U-THERE was answered by an R-U-THERE-ACK."""
 
     def alive(self, now: float) -> None:
         self.seen = now
@@ -70,6 +72,13 @@ class Liveness:
         elif delay := self._settings(client).dpd_delay:
             self._watches[client_id] = _Watch(now)
             self._check_at(client_id, now + delay)
+
+    def acknowledged(self, client_id: str, sequence: int) -> None:
+        """An R-U-THERE-ACK of the client has come."""
+        watch = self._watches.get(client_id)
+        if watch is not None and not watch.acknowledged and sequence == watch.sequence:
+            watch.acknowledged = True
+            self._context.emit(ProbeAnswered(client_id))
 
     def counted(self, ticket: int, received: Received) -> None:
         """The host's answer to a look."""
@@ -138,7 +147,9 @@ class Liveness:
         if not watch.sequence:
             watch.sequence = int.from_bytes(self._context.random(2), "big")
         watch.sequence += 1
+        watch.acknowledged = False
         self._context.inform(sa, informational.probe(sa, watch.sequence))
+        self._context.emit(Probed(client.id))
         pause = max(PROBE_INTERVAL, min(PROBE_INTERVAL * 2**watch.unanswered, settings.dpd_delay))
         watch.unanswered += 1
         self._check_at(client.id, min(now + pause, end))

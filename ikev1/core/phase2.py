@@ -98,6 +98,9 @@ class Phase2:
             self._start_quick_mode(sa, client, header, datagram, payloads, iv)
         else:
             self._rekeying.notified(sa, payloads)
+            sequence = informational.acknowledged(sa, payloads)
+            if sequence is not None:
+                self._liveness.acknowledged(sa.client, sequence)
             act_on(payloads, sa, client, self._context)
 
     def _start_quick_mode(

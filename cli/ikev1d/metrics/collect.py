@@ -141,6 +141,13 @@ class Metrics:
                 ("kind", "role"),
                 counters.rekeys,
             ),
+            labelled(
+                "ikev1d_dpd_probes_total",
+                "counter",
+                "R-U-THERE that were sent, and that were answered.",
+                ("event",),
+                counters.probes,
+            ),
             counter(
                 "ikev1d_dead_peers_total", "Clients that gave no sign of life.", counters.dead_peers
             ),

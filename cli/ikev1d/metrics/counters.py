@@ -35,6 +35,8 @@ class IkeCounters:
         """Datagrams, by reason."""
         self.rekeys: Counter[Labels] = Counter()
         """By kind of SA, and our role."""
+        self.probes: Counter[Labels] = Counter()
+        """R-U-THERE by what became of them: "sent", "answered"."""
         self.dead_peers = 0
         self.lost_events = 0
         """Times that the kernel has dropped events."""
@@ -45,11 +47,15 @@ class IkeCounters:
             case effects.IkeSaUp():
                 self.exchanges["main-mode", "done"] += 1
                 if event.replaces is not None:
-                    self.rekeys["ike", "responder"] += 1
+                    self.rekeys["ike", "initiator" if event.ours else "responder"] += 1
             case effects.ChildUp():
                 self.exchanges["quick-mode", "done"] += 1
                 if event.rekeyed:
                     self.rekeys["esp", "initiator" if event.ours else "responder"] += 1
+            case effects.Probed():
+                self.probes[("sent",)] += 1
+            case effects.ProbeAnswered():
+                self.probes[("answered",)] += 1
             case effects.ClientDown() if event.cause.startswith(SILENT):
                 self.dead_peers += 1
             case effects.Refused():

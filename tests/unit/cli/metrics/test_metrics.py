@@ -24,7 +24,7 @@ from cli.ikev1d.metrics.listener import (
 )
 from cli.ikev1d.metrics.loop_lag import BOUNDS, LoopLag
 from cli.ikev1d.metrics.process import process_families
-from ikev1.core.effects import ClientDown, Dropped, IkeSaUp, Path, Refused
+from ikev1.core.effects import ClientDown, Dropped, IkeSaUp, Path, ProbeAnswered, Probed, Refused
 from ikev1.wire.enums import NotifyType
 from l2tp.core import effects as l2tp
 from l2tp.ppp.auth import AuthRejected, PapRequest
@@ -85,7 +85,7 @@ def test_the_event_loops_lag_is_a_histogram() -> None:
 # --- counters ------------------------------------------------------------------------------------
 
 
-def ike_sa_up(replaces: str | None) -> IkeSaUp:
+def ike_sa_up(replaces: str | None, *, ours: bool = False) -> IkeSaUp:
     return IkeSaUp(
         client="5f0c2a91",
         path=PATH,
@@ -98,6 +98,7 @@ def ike_sa_up(replaces: str | None) -> IkeSaUp:
         implementation="macOS",
         duration=0.1,
         replaces=replaces,
+        ours=ours,
     )
 
 
@@ -108,14 +109,18 @@ def test_ike_events_are_counted() -> None:
     dead = ClientDown("5f", 1, "no sign of life for 180 s")
     for event in (ike_sa_up(None), ike_sa_up("aa"), refused, silent, dead):
         counters.count(event)
+    counters.count(ike_sa_up("aa", ours=True))
+    for probed in (Probed("5f"), Probed("5f"), ProbeAnswered("5f")):
+        counters.count(probed)
     counters.count(ClientDown("5f", 1, "taken down by the operator"))
     counters.count(Dropped(PATH, "unknown-cookie"))
     assert counters.exchanges == {
-        ("main-mode", "done"): 2,
+        ("main-mode", "done"): 3,
         ("main-mode", "no-proposal-chosen"): 1,
         ("quick-mode", "silent"): 1,
     }
-    assert counters.rekeys == {("ike", "responder"): 1}
+    assert counters.rekeys == {("ike", "responder"): 1, ("ike", "initiator"): 1}
+    assert counters.probes == {("sent",): 2, ("answered",): 1}
     assert counters.dead_peers == 1
     assert counters.dropped == {("unknown-cookie",): 1}
 

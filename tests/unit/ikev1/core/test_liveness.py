@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ikev1.core.credentials import Credentials, PresharedKey
-from ikev1.core.effects import CountReceived, Received
+from ikev1.core.effects import CountReceived, ProbeAnswered, Probed, Received
 from ikev1.core.exchange import ConnectionSettings
-from ikev1.core.liveness import LOOK_BATCH, LOOK_PAUSE
+from ikev1.core.informational import answer_to_probe, probe
+from ikev1.core.liveness import LOOK_BATCH, LOOK_PAUSE, PROBE_INTERVAL
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Profile
 from tests.support.ike_dialin import Dialin
@@ -109,6 +110,22 @@ def test_the_counter_of_probes_rises() -> None:
         client.deliver(sent)
         seen.append(sent)
     assert len({datagram for sent in seen for _, datagram in sent}) == 3
+
+
+def test_probes_and_their_answers_are_told() -> None:
+    host, client = dialled_in()
+    host.advance(DELAY)
+    assert len(host.told_of(Probed)) == 1
+    client.deliver(host.advance(host.now + PROBE_INTERVAL))
+    assert (len(host.told_of(Probed)), len(host.told_of(ProbeAnswered))) == (2, 1)
+    # To what was not asked, or is answered already, nothing is an answer.
+    (sa,) = host.engine.ike_sas_of(next(iter(host.engine.clients)))
+    sequence = host.engine._liveness._watches[sa.client].sequence
+    for number in (sequence, sequence + 1):
+        answer = answer_to_probe(sa, probe(sa, number))
+        assert answer is not None
+        client.run([client.protect([answer], message_id=number + 1)])
+    assert len(host.told_of(ProbeAnswered)) == 1
 
 
 def test_other_clients_are_not_disturbed() -> None:

@@ -83,6 +83,7 @@ def test_we_renew_what_the_client_has_not(profile: Profile, nat: bool) -> None:
 
     first, second = host.told_of(IkeSaUp)
     assert (second.client, second.replaces) == (first.client, first.client)
+    assert (first.ours, second.ours) == (False, True)
     assert (second.identity, second.connection, second.suite, second.nat, second.lifetime) == (
         first.identity,
         first.connection,
