@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cli.ikev1d.bare_pyroute2  # noqa: F401  first, for what it does
 from cli.control import DEFAULT_CONFIG
 from cli.ikev1d.config import ConfigError, load
 from cli.ikev1d.control import ControlSocketError
@@ -16,8 +17,6 @@ from cli.ikev1d.logs import configure
 from cli.ikev1d.machine import LINUX
 from cli.ikev1d.open_files import raise_file_limit
 from cli.ikev1d.service import StartError, serve
-from cli.ikev1d.trace.recorder import record_to
-from cli.ikev1d.verify.program import verify
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd need not try again."""
@@ -42,6 +41,8 @@ def main() -> int:
     parser.add_argument("--ledger", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.verify:
+        from cli.ikev1d.verify.program import verify  # the daemon itself need not load it
+
         source = sys.stdin.buffer if arguments.ledger else None
         verify(arguments.config, source, sys.stdout.buffer)
         return 0
@@ -59,6 +60,8 @@ def main() -> int:
     raise_file_limit()
     machine = LINUX
     if arguments.trace is not None:
+        from cli.ikev1d.trace.recorder import record_to
+
         try:
             machine = replace(LINUX, trace=record_to(arguments.trace, time.monotonic))
         except OSError as error:

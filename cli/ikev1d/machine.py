@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.ikev1d.control import Answer, ControlServer
 from cli.ikev1d.farewells import Farewells
-from cli.ikev1d.trace.recorder import Recorder
 from cli.ikev1d.tunnel_memory import TunnelMemory
 from cli.ikev1d.udp import IkeSockets
 from cli.ikev1d.workers import Workers
@@ -20,6 +20,9 @@ from l2tp.datapath.udp import Datagram, L2tpSocket
 from xfrm.esp_tap import EspTap, StrayEsp
 from xfrm.events import Event
 from xfrm.sadb import Sadb
+
+if TYPE_CHECKING:
+    from cli.ikev1d.trace.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)

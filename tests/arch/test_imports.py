@@ -255,13 +255,24 @@ def test_the_check_lets_a_permitted_import_pass(module: str, source: str) -> Non
 
 def test_ikectl_loads_nothing_heavy() -> None:
     """The operator's tool starts fast because of what it does not import."""
-    program = "import cli.ikectl.__main__, sys; print(*sorted(sys.modules))"
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    loaded = set(result.stdout.split())
+    loaded = modules_loaded_by("cli.ikectl.__main__")
     assert "cli.control" in loaded
     heavy = {"asyncio", "construct", "cryptography", "gmpy2", "http", "logging", "msgspec"}
     heavy |= {"plistlib", "pyroute2", "segno"}
     ours = {"cli.ikev1d", "ikev1", "l2tp", "xfrm", "interop"}
     assert not loaded & (heavy | ours)
+
+
+def test_ikev1d_loads_only_what_serves_clients() -> None:
+    loaded = modules_loaded_by("cli.ikev1d.__main__")
+    assert "pyroute2.netlink" in loaded
+    unused = {"pyroute2.ndb", "pyroute2.conntrack", "cli.ikev1d.verify.program"}
+    assert not loaded & (unused | {"cli.ikev1d.trace.recorder", "cli.ikectl", "interop"})
+
+
+def modules_loaded_by(module: str) -> set[str]:
+    program = f"import {module}, sys; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
