@@ -22,6 +22,7 @@ class Step(StrEnum):
     UP = "connected"
     REKEY_PHASE_2 = "rekeying of the ESP SAs"
     REKEY_PHASE_1 = "rekeying of the ISAKMP SA"
+    ARE_YOU_THERE = "question for a sign of life"
     HANG_UP = "hanging up"
 
 

@@ -89,6 +89,7 @@ class EmulatedMachine:
         self._secrets = Secrets(psk.encode(), Account(user, password), certificate)
         self._before: Life | None = None
         self._line: _Line | None = None
+        self._asked = 0
 
     @property
     def remarks(self) -> list[Complaint]:
@@ -116,6 +117,12 @@ class EmulatedMachine:
     def rekey_ike(self) -> None:
         """Replace the ISAKMP SA by a new Main Mode, and wait until that is done."""
         self._rekey(1, lambda engine, now: engine.rekey_phase1(now))
+
+    def are_you_there(self) -> None:
+        """Ask the gateway for a sign of life (RFC 3706)."""
+        self._asked += 1
+        sequence = self._asked
+        self._connected.do(lambda engine, now: engine.are_you_there(sequence, now))
 
     def hang_up(self) -> None:
         """End PPP, L2TP and IPsec as this client does."""

@@ -1,6 +1,6 @@
 """The recorded device as a client: what the transcript tells, the rest as of its nearest relative.
 
-Keys, cookies and addresses are fresh. How long it waits, what it insists on and how it rekeys no
+Keys, cookies and addresses are fresh. How long it waits, what it insists on and when it rekeys no
 single recording tells: these are those of the relative, and marked so.
 """
 
@@ -42,6 +42,7 @@ from interop.initiator.profiles import (
     Profile,
 )
 from interop.lac.profiles import L2TP_PORT
+from interop.replay.deeds import deletes_rekeyed
 from interop.replay.inside import SOURCE, l2tp_facts, ppp_facts
 from interop.replay.transcript import Attempt, Record, TranscriptError, payloads, size_of
 
@@ -104,7 +105,9 @@ def _rebuild(attempt: Attempt) -> Device:
         ike=relative.ike.taken_for(reason).but(**ike),
         l2tp=relative.l2tp.taken_for(reason).but(**l2tp_facts(attempt, notes)),
         ppp=relative.ppp.taken_for(reason).but(**ppp_facts(attempt)),
-        conduct=relative.conduct.taken_for(reason).but(**_conduct(method, relative, main_mode)),
+        conduct=relative.conduct.taken_for(reason).but(
+            **_certificate(method, relative, main_mode), **_rekeying(attempt)
+        ),
     )
     notes += _other_octets(client.ike.profile, method, main_mode[0], quick_mode)
     return Device(client, relative, method, tuple(notes))
@@ -155,7 +158,12 @@ def _method(first: Sequence[Payload]) -> AuthMethod:
     return methods.pop()
 
 
-def _conduct(method: AuthMethod, relative: Client, main_mode: list[Record]) -> dict[str, Fact]:
+def _rekeying(attempt: Attempt) -> dict[str, Fact]:
+    deletes = deletes_rekeyed(attempt)
+    return {} if deletes is None else {"deletes_rekeyed": Known(deletes, SOURCE)}
+
+
+def _certificate(method: AuthMethod, relative: Client, main_mode: list[Record]) -> dict[str, Fact]:
     """What is told of its certificates: whose it sends, and when it asks for the server's."""
     if method == AuthMethod.PRE_SHARED_KEY or len(main_mode) <= 2:
         return {}

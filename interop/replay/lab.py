@@ -1,13 +1,15 @@
 """Plays a recorded device against the gateway of this tree, over real sockets and the kernel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ikev1.wire.enums import AuthMethod
 from interop.certificates import SERVER_AUTH, Authority, Identity, pem
-from interop.emulation.complaints import Complaint
+from interop.emulation.complaints import Complaint, Step
 from interop.peers.emulated import ClientStoppedError, EmulatedMachine
+from interop.replay.deeds import Deed, deeds
 from interop.replay.device import Device, rebuild
 from interop.replay.steps import ORDER, passed
 from interop.replay.transcript import Attempt, parse
@@ -31,7 +33,7 @@ _KEYS = {
 }
 _SECTION = 'certificate = "gateway.pem"\nkey = "gateway.key"\nca = ["ca.pem"]'
 END_LIMIT = 10.0
-"""Seconds for a goodbye to reach the gateway."""
+"""Seconds for what the device does to reach the gateway, and be answered."""
 
 
 def choose(attempts: list[Attempt]) -> Attempt:
@@ -54,13 +56,9 @@ def replay(attempt: Attempt, directory: Path) -> Verdict:
     with Stage(topology, directory, extra=extra, files=files, trace=True) as stage:
         _introduce(stage, device)
         machine = stage.emulated(device.client, certificate=certificate)
-        complaints = _dial(machine)
-        if not complaints and attempt.of("told", what="SessionDown"):
-            machine.hang_up()
-            with suppress(StillWaitingError):
-                until(lambda: not stage.ikev1d.clients(), "the client to be gone", END_LIMIT)
-        today = parse(stage.ikev1d.trace().splitlines())
-    verdict = compare(attempt, choose(today) if today else None, complaints)
+        complaints = _live(stage, machine, deeds(attempt))
+        today = _today(stage)
+    verdict = compare(attempt, today, complaints)
     stage.lab.note(f"recorded: {_reached(attempt)}")
     return verdict
 
@@ -77,13 +75,36 @@ def _certificates(kind: str) -> tuple[dict[str, str], dict[str, str | bytes], Id
     return {"[certificate]": _SECTION}, files, root.issue("device", kind=kind, number=2)
 
 
-def _dial(machine: EmulatedMachine) -> list[Complaint]:
-    """Dial in; what the client has found wrong."""
+def _live(stage: Stage, machine: EmulatedMachine, recorded: Sequence[Deed]) -> list[Complaint]:
+    """Dial in, and do what the recorded device did; what the client has found wrong."""
+    do = {
+        Step.REKEY_PHASE_1: machine.rekey_ike,
+        Step.REKEY_PHASE_2: machine.rekey_esp,
+        Step.ARE_YOU_THERE: machine.are_you_there,
+        Step.HANG_UP: machine.hang_up,
+    }
     try:
         machine.dial_in()
+        for number, deed in enumerate(recorded):
+            stage.lab.note(f"{deed.step}, {'done' if deed.done else 'not done'} when recorded")
+            with suppress(StillWaitingError):
+                do[deed.step]()
+                until(partial(_has_answered, stage, deed.step, number), str(deed.step), END_LIMIT)
     except ClientStoppedError as stopped:
         return [stopped.complaint]
     return machine.remarks
+
+
+def _has_answered(stage: Stage, step: Step, before: int) -> bool:
+    """Whether the gateway has seen a deed to its end, the last of some."""
+    today = _today(stage)
+    done = [deed for deed in deeds(today)[before:] if deed.step == step] if today else []
+    return any(deed.done for deed in done)
+
+
+def _today(stage: Stage) -> Attempt | None:
+    attempts = parse(stage.ikev1d.trace().splitlines())
+    return choose(attempts) if attempts else None
 
 
 def _introduce(stage: Stage, device: Device) -> None:

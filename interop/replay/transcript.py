@@ -1,11 +1,12 @@
 """Reads a transcript, which is a trace of the daemon (`ikev1d --trace`): JSON lines."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ikev1.errors import ProtocolError
 from ikev1.wire.enums import PayloadType
 from ikev1.wire.message import parse_payloads
 from ikev1.wire.payloads import Payload
@@ -17,6 +18,9 @@ Record = Mapping[str, Any]
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "at": (int, float),
+    "address": str,
+    "floated": bool,
+    "message_id": str,
     "from": str,
     "client": str,
     "exchange": str,
@@ -50,6 +54,8 @@ _REQUIRED: Mapping[str, frozenset[str]] = {
 }
 """What a record of an event must have."""
 _LISTS = {"ike": "payloads", "l2tp": "avps"}
+_NAME = 8
+"""Hex digits of the initiator cookie, which name a client."""
 _HEADER = 4
 """Octets of the generic payload header."""
 
@@ -128,12 +134,14 @@ def _check(item: Record, where: str) -> None:
             _check(inner, where)
 
 
-def _split(records: Iterable[Record]) -> list[Attempt]:
+def _split(records: Sequence[Record]) -> list[Attempt]:
     """By client, and what is inside ESP by the mark that the client has at that time."""
     by_client: dict[str, list[Record]] = {}
     of_mark: dict[int, str] = {}
+    renewals = _renewals(records)
     for record in records:
         client = record.get("client") or of_mark.get(record.get("mark", 0))
+        client = renewals.get(client, client)
         if record.get("what") == "ChildUp":
             of_mark[record["mark"]] = record["client"]
         if client is not None:
@@ -145,13 +153,49 @@ def _split(records: Iterable[Record]) -> list[Attempt]:
     ]
 
 
+def _renewals(records: Sequence[Record]) -> dict[str | None, str]:
+    """Whose the Main Modes are that renew a Phase 1, by the name that each had while it ran.
+
+    One that got no further than that is of the client that was connected at its address and port.
+    """
+    renewals: dict[str | None, str] = {}
+    at_endpoint: dict[tuple[object, ...], str] = {}
+    connected: set[str] = set()
+    of_mark: dict[int, str] = {}
+    for record in records:
+        match record.get("what"):
+            case "IkeSaUp":  # a client of its own, or one that has renewed
+                renewals.pop(record.get("client"), None)
+            case "ChildUp":
+                of_mark[record["mark"]] = record["client"]
+            case "SessionUp" if record.get("mark") in of_mark:
+                connected.add(of_mark[record["mark"]])
+            case "ClientDown":
+                connected.discard(record.get("client", ""))
+        if record["event"] != "ike":
+            continue
+        name = record["cookies"][:_NAME]
+        endpoint = record.get("address"), record.get("port"), record.get("floated")
+        if record["client"] != name:
+            renewals[name] = record["client"]
+            at_endpoint[endpoint] = record["client"]
+        elif at_endpoint.get(endpoint) in connected and name != at_endpoint[endpoint]:
+            renewals.setdefault(name, at_endpoint[endpoint])
+        else:
+            at_endpoint[endpoint] = name
+    return renewals
+
+
 def payloads(record: Record) -> list[Payload]:
-    """The payloads of an IKE message whose octets are told. Raises ProtocolError, KeyError."""
-    return [
-        _payload(payload["type"], bytes.fromhex(payload["body"]))
-        for payload in record["payloads"]
-        if "body" in payload
-    ]
+    """The payloads of an IKE message whose octets are told. Raises TranscriptError."""
+    try:
+        return [
+            _payload(payload["type"], bytes.fromhex(payload["body"]))
+            for payload in record["payloads"]
+            if "body" in payload
+        ]
+    except (ProtocolError, KeyError, ValueError) as error:
+        raise TranscriptError(f"a message makes no sense: {error!r}") from error
 
 
 def size_of(record: Record, kind: str) -> int | None:

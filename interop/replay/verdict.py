@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interop.emulation.complaints import Complaint, Step
+from interop.replay.deeds import deeds
 from interop.replay.steps import ORDER, answers, passed
 from interop.replay.transcript import Attempt
 
@@ -44,11 +45,34 @@ def compare(
     elif len(now) > len(then):
         step = ORDER[len(then)]
         differences.append(f"{step}: the recorded device stopped here, today's goes on")
+    if step is None and today is not None:
+        step, of_deeds = _deeds(recorded, today)
+        differences += of_deeds
     if then[-1:] == [Step.UP]:
         differences += map(str, complaints)
         if step is None and complaints:
             step = complaints[0].step
     return Verdict(step, tuple(differences), tuple(_answers(recorded, today)))
+
+
+def _deeds(recorded: Attempt, today: Attempt) -> tuple[Step | None, list[str]]:
+    """What came of the device's deeds: the first that ended otherwise, and in words all of them.
+
+    What today's device has done more often than the recorded one is not looked at.
+    """
+    first: Step | None = None
+    differences: list[str] = []
+    left = list(deeds(today))
+    for deed in deeds(recorded):
+        again = next((one for one in left if one.step == deed.step), None)
+        if again is not None:
+            left.remove(again)
+        done = again is not None and again.done
+        if done != deed.done:
+            first = first or deed.step
+            then, now = ("done", "not") if deed.done else ("not done", "it is")
+            differences.append(f"{deed.step}: then {then}, today {now}")
+    return first, differences
 
 
 def _answers(recorded: Attempt, today: Attempt | None) -> list[str]:

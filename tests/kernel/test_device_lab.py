@@ -7,8 +7,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from interop.clients import CLIENTS
+from interop.emulation.complaints import Step
 from interop.lab import Lab
 from interop.peers.emulated import EmulatedMachine
+from interop.replay.deeds import Deed, deeds
 from interop.replay.lab import choose, replay
 from interop.replay.steps import ORDER, passed
 from interop.replay.transcript import parse
@@ -41,6 +43,9 @@ def test_a_device_is_told_of_recorded_and_played_again(artefacts: Path) -> None:
         ikectl.wait_for_text("the profile was given to", 10.0)
         machine.dial_in()
         ikectl.wait_for_text("== ESP of the device comes", 30.0)
+        machine.rekey_esp()
+        machine.are_you_there()
+        machine.rekey_ike()
         machine.hang_up()
         ikectl.wait_for_text("== gone", 30.0)
         assert ikectl.stop(signal.SIGINT) == 0
@@ -62,6 +67,8 @@ def test_a_device_is_told_of_recorded_and_played_again(artefacts: Path) -> None:
     recorded = choose(parse(transcript.splitlines()))
     assert passed(recorded) == list(ORDER)
     assert recorded.of("ppp", code="TERMINATE_REQUEST")  # which came through the kernel's session
+    done = [Step.REKEY_PHASE_2, Step.ARE_YOU_THERE, Step.REKEY_PHASE_1, Step.HANG_UP]
+    assert deeds(recorded) == tuple(Deed(step, done=True) for step in done)
     verdict = replay(recorded, artefacts / "replayed")
     assert verdict.same, str(verdict)
     # The lab's gateway here has name servers to give, that of `ikectl lab` has none.

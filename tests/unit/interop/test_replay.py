@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from ikev1.core import main_mode, quick_mode
 from ikev1.core.credentials import Credentials
-from ikev1.wire.enums import AuthMethod, Doi, NotifyType, ProtocolId
+from ikev1.wire.enums import AuthMethod, Doi, ExchangeType, NotifyType, ProtocolId
+from ikev1.wire.header import parse_header
 from ikev1.wire.message import build_message, parse_message
 from ikev1.wire.payloads import Notification, VendorId
 from interop.certificates import Authority
@@ -28,6 +29,7 @@ from interop.clients.wire import DH14, SHA1, aes, host_name
 from interop.emulation.complaints import Step
 from interop.initiator.derivation import dh_key
 from interop.lac.profiles import AvpLine
+from interop.replay.deeds import Deed, deeds
 from interop.replay.device import rebuild
 from interop.replay.inside import SOURCE
 from interop.replay.steps import ORDER, passed
@@ -48,16 +50,45 @@ MANY = ("iphone", "ios-2011", "macos-10.4", "android", "windows-10", "windows-xp
 """Each differs from the others in vendor IDs, proposals, ports, L2TP or PPP."""
 
 
+LIFE = (
+    Step.REKEY_PHASE_2,
+    Step.ARE_YOU_THERE,
+    Step.REKEY_PHASE_1,
+    Step.ARE_YOU_THERE,
+    Step.REKEY_PHASE_2,
+    Step.HANG_UP,
+)
+
+
 def attempt(
-    client: Client, *, to: RecordedGateway | None = None, **how: Any
+    client: Client,
+    *,
+    to: RecordedGateway | None = None,
+    does: Sequence[Step] = (Step.HANG_UP,),
+    **how: Any,
 ) -> tuple[Attempt, Machine]:
-    """A client that has dialled a traced gateway, and hung up if it was connected."""
+    """A client that has dialled a traced gateway, and if it was connected `does` all that."""
     gateway = to or RecordedGateway()
     machine = gateway.dial(client, make_dh=shared_dh, **how)
     if machine.address is not None:
-        gateway.hang_up(machine)
+        for step in does:
+            live(gateway, machine, step)
     (recorded,) = parse(gateway.lines)
     return recorded, machine
+
+
+def live(gateway: RecordedGateway, machine: Machine, step: Step) -> None:
+    """Let a connected client do something, and see it through."""
+    match step:
+        case Step.REKEY_PHASE_1:
+            gateway.do(machine, machine.engine.rekey_phase1(gateway.now))
+        case Step.REKEY_PHASE_2:
+            gateway.do(machine, machine.engine.rekey_phase2(gateway.now))
+        case Step.ARE_YOU_THERE:
+            gateway.do(machine, machine.engine.are_you_there(1, gateway.now))
+        case Step.HANG_UP:
+            gateway.hang_up(machine)
+    gateway.run(1.0)
 
 
 @functools.cache
@@ -162,6 +193,24 @@ def test_a_device_with_a_certificate_gets_another_and_fares_as_it_did(name: str)
     assert str(compare(recorded, today, machine.complaints)) == "as recorded"
 
 
+@pytest.mark.parametrize("name", MANY)
+def test_what_a_connected_device_did_is_done_again(name: str) -> None:
+    recorded, _ = attempt(CLIENTS[name], does=LIFE)
+    assert deeds(recorded) == tuple(Deed(step, done=True) for step in LIFE)
+
+    client = rebuild(recorded).client
+    assert client.conduct.profile.deletes_rekeyed == CLIENTS[name].conduct.profile.deletes_rekeyed
+    today, machine = attempt(client, does=LIFE)
+    assert str(compare(recorded, today, machine.complaints)) == "as recorded"
+
+
+def test_a_device_that_left_its_old_sas_alone_does_so_again() -> None:
+    iphone = CLIENTS["iphone"]
+    lazy = replace(iphone, conduct=iphone.conduct.but(deletes_rekeyed=Known(False, "test")))
+    recorded, _ = attempt(lazy, does=LIFE)
+    assert rebuild(recorded).client.conduct.fact("deletes_rekeyed") == Known(False, SOURCE)
+
+
 # --- gateways with one thing broken --------------------------------------------------------------
 
 
@@ -209,6 +258,41 @@ def test_red_at_quick_mode(break_gateway: Any) -> None:
 def test_red_at_the_login() -> None:
     verdict = replay(recording("iphone"), password="wrong")
     assert verdict.step is Step.LOGIN
+
+
+def test_red_at_a_rekey_that_the_gateway_refuses(break_gateway: Any) -> None:
+    recorded, _ = attempt(CLIENTS["iphone"], does=LIFE)
+    calls = 0
+
+    def once(sound: Any, *args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return sound(*args) if calls == 1 else (VendorId(b"some vendor"),)
+
+    break_gateway(quick_mode, "_original_addresses", once)
+    # It stops there.
+    today, machine = attempt(rebuild(recorded).client, does=LIFE[:1])
+    verdict = compare(recorded, today, machine.complaints)
+
+    assert verdict.step is Step.REKEY_PHASE_2
+    assert "rekeying of the ESP SAs: then done, today not" in str(verdict)
+
+
+def test_red_at_a_renewal_of_phase_1_without_an_answer() -> None:
+    recorded, _ = attempt(CLIENTS["iphone"], does=LIFE)
+    gateway = RecordedGateway()
+
+    def no_second_main_mode(datagram: bytes) -> bytes:
+        is_new = not gateway.records("told", what="SessionUp")
+        header = parse_header(datagram.removeprefix(bytes(4)))
+        return (
+            datagram if is_new or header.exchange_type != ExchangeType.IDENTITY_PROTECTION else b""
+        )
+
+    gateway.ike_to_client = no_second_main_mode
+    today, machine = attempt(rebuild(recorded).client, to=gateway, does=LIFE[:3])
+    assert deeds(today)[-1] == Deed(Step.REKEY_PHASE_1, done=False)
+    assert compare(recorded, today, machine.complaints).step is Step.REKEY_PHASE_1
 
 
 def test_an_answer_that_the_device_does_not_mind_is_told_and_green(break_gateway: Any) -> None:
