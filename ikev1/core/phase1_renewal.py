@@ -3,6 +3,10 @@
 Like that of child SAs: only what the client has not renewed shortly before its end, or when a
 child is to be renewed and no Phase 1 is left for that. The old one lives until its end, while we
 speak under the new one.
+
+Not while a Quick Mode is under way, nor the other way round: charon moves the children that it has
+to the new SA when message 5 comes, and ends the old SA ten seconds later, with what has been made
+under it meanwhile.
 """
 
 from __future__ import annotations
@@ -59,12 +63,21 @@ class Phase1Renewal:
     def _due(self, cookies: bytes) -> None:
         sa = self._context.ike_sas.get(cookies)
         client = self._context.client_of(sa) if sa else None
-        if client is not None and client.phase1[-1:] == [cookies] and self.begin(client):
-            self._timers.at(self._context.now + TRY_AGAIN_AFTER, partial(self._due, cookies))
+        if client is None or client.phase1[-1:] != [cookies]:
+            return
+        now = self._context.now
+        if any(self._context.ike_sas[one].under_way() for one in client.phase1):
+            self._timers.at(now + INTERVAL, partial(self._due, cookies))
+        elif self.begin(client):
+            self._timers.at(now + TRY_AGAIN_AFTER, partial(self._due, cookies))
+
+    def is_under_way(self, client: Client) -> bool:
+        """Whether a Main Mode of ours is under way with this client."""
+        return client.id in self._under_way
 
     def begin(self, client: Client) -> bool:
         """Renew the client's Phase 1, unless we are at it; whether there is hope left."""
-        if client.id in self._under_way:
+        if self.is_under_way(client):
             return True
         terms = client.terms
         settings = self._context.settings.of(client.connection)

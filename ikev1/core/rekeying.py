@@ -11,6 +11,8 @@ ours. Old and new child then live side by side:
 
 If both sides renew at once, both new children live, and the newest of them carries. A client that
 does not answer keeps the old child until its end.
+
+Never while a Main Mode of ours is under way with the client (`ikev1.core.phase1_renewal`).
 """
 
 from __future__ import annotations
@@ -93,6 +95,9 @@ class Rekeying:
         if not settings.rekey or client.newest is not child or self._is_under_way(client):
             return
         now = self._context.now
+        if self._phase1.is_under_way(client):
+            self._timers.at(now + INTERVAL, partial(self.due, inbound_spi))
+            return
         if client.next_rekey > now:
             self._timers.at(client.next_rekey, partial(self.due, inbound_spi))
             return

@@ -10,7 +10,8 @@ from ikev1.core.exchange import ConnectionSettings, Settings
 from ikev1.core.keepalive import KEEPALIVE
 from ikev1.core.natt import VARIANTS, Variant
 from ikev1.core.phase1_renewal import ANSWER_WITHIN
-from ikev1.core.rekey_time import MAX_ATTEMPTS
+from ikev1.core.rekey_time import INTERVAL, MAX_ATTEMPTS
+from ikev1.core.rekeying import ANSWER_WITHIN as QUICK_MODE_WITHIN
 from ikev1.core.rekeying import RETIRE_AFTER, SWITCH_AFTER
 from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm, PayloadType
 from ikev1.wire.header import HEADER_LENGTH, parse_header
@@ -201,6 +202,39 @@ def test_a_child_that_outlives_its_phase_1_gets_one() -> None:
     client.deliver(host.advance(host.now + SWITCH_AFTER))
     client.deliver(host.advance(host.now + RETIRE_AFTER))
     assert host.inbound == host.outbound == {new.sa.inbound_spi: new.sa}
+
+
+# --- a child to renew at the same time ------------------------------------------------------------
+
+
+def test_a_child_waits_for_our_main_mode() -> None:
+    host = IkeHost(rekeying())
+    client = connected(host)
+    spi = client.dialin.child().inbound_spi
+    sent = main_mode(host.advance(SOON))
+    assert host.child_expiring(spi) == []
+    client.deliver(sent)
+    (engine_client,) = host.engine.clients
+    ((path, datagram),) = host.advance(SOON + INTERVAL)
+    header = parse_header(datagram[4 * path.encapsulated :])
+    assert header.exchange_type == ExchangeType.QUICK_MODE
+    assert header.initiator_cookie + header.responder_cookie == engine_client.phase1[-1]
+
+
+def test_our_main_mode_waits_for_a_quick_mode() -> None:
+    host = IkeHost(rekeying())
+    connected(host)
+    while not main_mode(host.advance(host.engine.next_deadline() or 0.0)):
+        pass
+    when = host.now
+
+    host = IkeHost(rekeying())
+    client = connected(host)
+    host.advance(when - 1)
+    assert host.child_expiring(client.dialin.child().inbound_spi)
+    while host.now < when - 2 + QUICK_MODE_WITHIN:
+        assert main_mode(host.advance(host.now + 1)) == []
+    assert len(main_mode(host.advance(host.now + 1 + INTERVAL))) == 1
 
 
 # --- the way -------------------------------------------------------------------------------------
