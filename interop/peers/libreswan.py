@@ -25,6 +25,8 @@ START_LIMIT = 30.0
 """Seconds until pluto listens."""
 REKEY_LIMIT = 30.0
 NICKNAME = "client"
+NEVER = "0s"
+"""When a client renews that does not."""
 BUNDLE = f"{DIRECTORY}/client.p12"
 
 _SETUP = """
@@ -49,8 +51,9 @@ conn {name}
     pfs=no
     encapsulation={encapsulation}
     fragmentation={fragmentation}
-    salifetime={esp_lifetime}
-    ikelifetime={ike_lifetime}
+    salifetime={esp_end}
+    ikelifetime={ike_end}
+    rekey={rekey}
     rekeymargin=60s
     rekeyfuzz=0%
     retransmit-interval={retransmit_milliseconds}
@@ -83,8 +86,10 @@ def _conn(connection: Connection, retransmit_timeout: float) -> str:
         esp_proposals=connection.esp_proposals,
         encapsulation="yes" if connection.encap else "auto",
         fragmentation=connection.fragmentation,
-        ike_lifetime=connection.ike_lifetime,
-        esp_lifetime=connection.esp_lifetime,
+        # It renews both kinds of SA, or neither.
+        rekey="no" if connection.ike_lifetime == NEVER else "yes",
+        ike_end=connection.ike_over or connection.ike_lifetime,
+        esp_end=connection.esp_end or connection.esp_lifetime,
         retransmit_milliseconds=round(1000 * retransmit_timeout),
         authentication="\n    ".join(_authentication(connection)),
     )

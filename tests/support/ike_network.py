@@ -24,6 +24,7 @@ from ikev1.core.effects import (
     InstallOutbound,
     Path,
 )
+from ikev1.core.exchange import Exchange
 from ikev1.wire.enums import ExchangeType
 from interop.initiator.effects import Closed, Phase1Up, Send
 from interop.initiator.profiles import Profile
@@ -229,6 +230,8 @@ def check_always(host: IkeHost) -> None:
             sa = host.engine._context.ike_sas[cookies]
             assert sa.established
             assert sa.client == client.id
+        ours = [exchange for cookies in client.phase1 for exchange in quick_modes(host, cookies)]
+        assert not (ours and host.engine._renewal.is_under_way(client)), "ours of both kinds"
         if not host.is_installing:
             outbound = [spi for spi, sa in host.outbound.items() if sa.mark == client.mark]
             carrying = [client.carrying.sa.inbound_spi] if client.carrying else []
@@ -248,6 +251,12 @@ def check_always(host: IkeHost) -> None:
     assert len(host.told_of(ChildUp)) - len(host.told_of(ChildDown)) == up
     begun = sum(event.replaces is None for event in host.told_of(IkeSaUp))
     assert begun - len(host.told_of(ClientDown)) == len(clients)
+
+
+def quick_modes(host: IkeHost, cookies: bytes) -> list[Exchange]:
+    """The Quick Modes of ours that are under way under a Phase 1 SA."""
+    under_way = host.engine._context.ike_sas[cookies].under_way()
+    return [exchange for exchange in under_way if exchange.renews is not None]
 
 
 def is_to_carry(host: IkeHost, child: Child) -> bool:
