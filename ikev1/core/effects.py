@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ikev1.core.credentials import SigningKey
 from ikev1.crypto.dh import KeyPair
 from ikev1.wire.enums import NotifyType
@@ -88,8 +90,7 @@ class ComputeDh:
     peer_public: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ProveClaim:
+class ProveClaim(Struct, frozen=True):
     """Find the first of `trusts` under which the claim holds (`ikev1.x509.claim.prove`).
 
     The result is `Proven` or `CertificateError`.
@@ -100,8 +101,7 @@ class ProveClaim:
     trusts: tuple[Trust, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRevocation:
+class CheckRevocation(Struct, frozen=True):
     """Find out whether a certificate of a chain that has been verified is revoked.
 
     The result is a `RevocationCheck`, or `CertificateError` where the client is not let in.
@@ -122,8 +122,7 @@ class Sign:
     proof: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateDh:
+class GenerateDh(Struct, frozen=True):
     """Make a key pair of ours, where we are the initiator; the result is a `KeyPair`.
 
     The group is one that was agreed on before.
@@ -142,16 +141,14 @@ class AgreeDh:
     peer_public: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class InstallInbound:
+class InstallInbound(Struct, frozen=True):
     """Put the inbound SA into the kernel; the result is `Installed` or `InstallFailed`."""
 
     ticket: int
     child: ChildSa
 
 
-@dataclass(frozen=True, slots=True)
-class InstallOutbound:
+class InstallOutbound(Struct, frozen=True):
     """Put the outbound SA into the kernel, then take out those of `replaces` that are there.
 
     One that was taken out so may be wanted again: its sequence numbers and counters go on.
@@ -162,8 +159,7 @@ class InstallOutbound:
     replaces: tuple[ChildSa, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MoveChild:
+class MoveChild(Struct, frozen=True):
     """The client's NAT gave it another address or port: the kernel's SAs follow.
 
     Answered like an installation. Where the kernel refuses, some of them may be gone.
@@ -174,16 +170,14 @@ class MoveChild:
     new: ChildSa
 
 
-@dataclass(frozen=True, slots=True)
-class CountReceived:
+class CountReceived(Struct, frozen=True):
     """Count the octets that have come through the inbound SAs of clients; answered `Received`."""
 
     ticket: int
     marks: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CountChild:
+class CountChild(Struct, frozen=True):
     """Count the octets that have come through the inbound SA of one child; answered `Carried`."""
 
     ticket: int
@@ -191,27 +185,23 @@ class CountChild:
     inbound_spi: int
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """The SA is in the kernel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(Struct, frozen=True):
     """Octets that have come through an inbound SA."""
 
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class InstallFailed:
+class InstallFailed(Struct, frozen=True):
     """The kernel refused; nothing of this request is left in it."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationCheck:
+class RevocationCheck(Struct, frozen=True):
     """Nothing is revoked, as far as could be found out; `unknown` says what could not."""
 
     unknown: str = ""
@@ -224,15 +214,13 @@ class Signed:
     signature: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SignFailed:
+class SignFailed(Struct, frozen=True):
     """The gateway's key is out of reach."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """Octets that have come through the inbound SAs of each client, in the question's order."""
 
     octets: tuple[int, ...]
@@ -241,16 +229,14 @@ class Received:
 # --- to be carried out ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Put this datagram on the wire as it is (the non-ESP marker is in it)."""
 
     path: Path
     datagram: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveChild:
+class RemoveChild(Struct, frozen=True):
     """Take both SAs of this child out of the kernel, whichever of them are there."""
 
     child: ChildSa
@@ -259,8 +245,7 @@ class RemoveChild:
 # --- told ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IkeSaUp:
+class IkeSaUp(Struct, frozen=True):
     """A Phase 1 is established."""
 
     client: str
@@ -283,16 +268,14 @@ class IkeSaUp:
     """Whether we began it, and not the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class IkeSaDown:
+class IkeSaDown(Struct, frozen=True):
     """A Phase 1 has ended; its child SAs may live on."""
 
     client: str
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChildUp:
+class ChildUp(Struct, frozen=True):
     """A Quick Mode is complete, and its SAs are in the kernel.
 
     Not the outbound one where a later Quick Mode of the client has been complete before.
@@ -304,38 +287,33 @@ class ChildUp:
     """Whether we began that Quick Mode, and not the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChildDown:
+class ChildDown(Struct, frozen=True):
     """A child SA has ended."""
 
     child: ChildSa
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(Struct, frozen=True):
     """A message has come that nobody but this client can have made."""
 
     client: str
     mark: int
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Struct, frozen=True):
     """A silent client was sent an R-U-THERE."""
 
     client: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeAnswered:
+class ProbeAnswered(Struct, frozen=True):
     """The R-U-THERE-ACK to the last R-U-THERE has come, the first time."""
 
     client: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientDown:
+class ClientDown(Struct, frozen=True):
     """Nothing of this client is left in the engine: its mark is free."""
 
     client: str
@@ -343,8 +321,7 @@ class ClientDown:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionsLost:
+class SessionsLost(Struct, frozen=True):
     """The client goes on under its mark, but has forgotten what it had inside its SAs."""
 
     client: str
@@ -352,8 +329,7 @@ class SessionsLost:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """An exchange failed: what happened, what was offered and allowed, and what to change."""
 
     client: str
@@ -366,8 +342,7 @@ class Refused:
     """Key path in the configuration that decided, for the host to name its line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """Something the operator should know of a client that is let in all the same."""
 
     client: str
@@ -389,8 +364,7 @@ class MessageSeen:
     payloads: tuple[Payload, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """A datagram was ignored; `reason` is a counter's name."""
 
     path: Path

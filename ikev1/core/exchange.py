@@ -14,6 +14,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from ikev1.core.credentials import Credentials
 from ikev1.core.effects import (
     AgreeDh,
@@ -32,8 +34,7 @@ from ikev1.wire.header import Header
 from ikev1.wire.message import Payloads
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A received message: its header, what follows it, and the payloads where they are in clear."""
 
     header: Header
@@ -42,8 +43,7 @@ class Message:
     payloads: Payloads | None
 
 
-@dataclass(frozen=True, slots=True)
-class Await:
+class Await(Struct, frozen=True):
     """Send `reply` and wait for the peer's next message.
 
     `encrypted` says whether that message is; one that is not as it should be is dropped.

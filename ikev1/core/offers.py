@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ikev1.core.proposals import DOI_IPSEC
 from ikev1.wire.enums import IpsecAttribute, LifeType, ProtocolId, Situation

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
 
 from ikev1.core.context import Context
 from ikev1.core.effects import Path
@@ -23,8 +24,7 @@ Quick Mode's message 2, for which only HASH(3) is an answer, and all messages wh
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(Struct, frozen=True):
     """A received message as it came."""
 
     header: Header

@@ -1,8 +1,7 @@
 """The ISAKMP header (RFC 2408 section 3.1)."""
 
-from dataclasses import dataclass
-
 from construct import Bytes, Int8ub, Int32ub
+from msgspec import Struct
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.cursor import Cursor
@@ -19,8 +18,7 @@ VERSION_1_0 = 0x10
 _IKEV2_EXCHANGES = range(34, 45)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What stands before the payloads, `length` (of the whole message, in octets) included."""
 
     initiator_cookie: bytes

@@ -2,8 +2,9 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.cursor import Cursor
@@ -25,8 +26,7 @@ _GENERIC = struct.Struct("!BBH")
 P = TypeVar("P", bound=Payload)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A payload of a chain: its value, and its body as received.
 
     `body` has no generic header: it is the SAi_b, IDii_b, ... of RFC 2409. `reserved` is the octet
@@ -38,8 +38,7 @@ class Item:
     reserved: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Payloads:
+class Payloads(Struct, frozen=True):
     """The payloads of a message. `chain` is their octets, `padding` what followed the last one."""
 
     items: tuple[Item, ...]

@@ -3,11 +3,12 @@
 Layouts describe a payload's body; the generic header is the chain's (`ikev1.wire.message`).
 """
 
+import struct
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import Any, ClassVar
 
 from construct import Int8ub, Int16ub
+from msgspec import Struct
 
 from ikev1.wire.cursor import Cursor
 from ikev1.wire.enums import CertEncoding, IdType, NotifyType, PayloadType, ProtocolId
@@ -32,9 +33,9 @@ _DELETE_SPI_SIZES: dict[int, tuple[int, ...]] = {
     ProtocolId.IPCOMP: (2, 4),
 }
 
-_NOTIFICATION = Struct("!LBBH")
-_DELETE = Struct("!LBBH")
-_NAT_OA = Struct("!B3s")
+_NOTIFICATION = struct.Struct("!LBBH")
+_DELETE = struct.Struct("!LBBH")
+_NAT_OA = struct.Struct("!B3s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ class KeyExchange:
     data: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Identification:
+class Identification(Struct, frozen=True):
     """RFC 2407 section 4.6.2; `protocol` and `port` are 0 where they do not matter."""
 
     type: ClassVar[PayloadType] = PayloadType.ID
@@ -58,8 +58,7 @@ class Identification:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """Section 3.9."""
 
     type: ClassVar[PayloadType] = PayloadType.CERT
@@ -68,8 +67,7 @@ class Certificate:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRequest:
+class CertificateRequest(Struct, frozen=True):
     """Section 3.10; no data asks for a certificate of any authority."""
 
     type: ClassVar[PayloadType] = PayloadType.CERTREQ
@@ -105,8 +103,7 @@ class Nonce:
     data: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """Section 3.14."""
 
     type: ClassVar[PayloadType] = PayloadType.N
@@ -118,8 +115,7 @@ class Notification:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Section 3.15; the SPI of an ISAKMP SA is both cookies."""
 
     type: ClassVar[PayloadType] = PayloadType.D
@@ -129,8 +125,7 @@ class Delete:
     spis: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VendorId:
+class VendorId(Struct, frozen=True):
     """Section 3.16; `ikev1.wire.vendor_ids` has the names."""
 
     type: ClassVar[PayloadType] = PayloadType.VID
@@ -138,16 +133,14 @@ class VendorId:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NatD:
+class NatD(Struct, frozen=True):
     """RFC 3947 section 3.2; `type` is the number of the RFC or of a draft."""
 
     data: bytes
     type: PayloadType = PayloadType.NAT_D
 
 
-@dataclass(frozen=True, slots=True)
-class NatOa:
+class NatOa(Struct, frozen=True):
     """RFC 3947 section 5.2; `type` is the number of the RFC or of a draft."""
 
     id_type: IdType
@@ -171,8 +164,7 @@ class Fragment:
     data: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RawPayload:
+class RawPayload(Struct, frozen=True):
     """A payload this codec has no layout for."""
 
     type: PayloadType

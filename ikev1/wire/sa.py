@@ -1,9 +1,10 @@
 """The SA payload: proposals, transforms and their attributes (RFC 2408 sections 3.3 to 3.6)."""
 
-from dataclasses import dataclass
+import struct
 from functools import lru_cache
-from struct import Struct
 from typing import ClassVar
+
+from msgspec import Struct
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.cursor import Cursor
@@ -24,14 +25,13 @@ _SPI_SIZES: dict[int, tuple[int, ...]] = {
     ProtocolId.IPCOMP: (2, 4),
 }
 
-_ATTRIBUTE = Struct("!HH")
-_WORD = Struct("!L")
-_PROPOSAL = Struct("!BBHBBBB")
-_TRANSFORM = Struct("!BBHBBH")
+_ATTRIBUTE = struct.Struct("!HH")
+_WORD = struct.Struct("!L")
+_PROPOSAL = struct.Struct("!BBHBBBB")
+_TRANSFORM = struct.Struct("!BBHBBH")
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(Struct, frozen=True):
     """A data attribute; an int value is the short form (TV), octets are the long one (TLV)."""
 
     type: int
@@ -52,8 +52,7 @@ class Attribute:
         return int.from_bytes(value, "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
+class Transform(Struct, frozen=True):
     """One way to fill a proposal (RFC 2408 section 3.6)."""
 
     number: int
@@ -63,8 +62,7 @@ class Transform:
     reserved2: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """A protocol and the transforms offered for it (RFC 2408 section 3.5)."""
 
     number: int
@@ -74,8 +72,7 @@ class Proposal:
     reserved: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SaPayload:
+class SaPayload(Struct, frozen=True):
     """A security association payload (RFC 2408 section 3.4, RFC 2407 section 4.6.1).
 
     Under another DOI than IPsec's, or in a situation with labels, the place of the proposals is not

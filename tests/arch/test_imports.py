@@ -38,10 +38,14 @@ class Rule:
 RULES = (
     # errors: the one exception that a codec raises, for whoever uses the codec.
     Rule("ikev1.errors", ("ikev1.wire.enums",), sans_io=True),
-    Rule("ikev1.wire", ("construct", "ikev1.errors"), sans_io=True),
+    Rule("ikev1.wire", ("construct", "msgspec", "ikev1.errors"), sans_io=True),
     Rule("ikev1.crypto", ("cryptography", "gmpy2", "ikev1.wire.enums"), sans_io=True),
     Rule("ikev1.x509", ("cryptography", "ikev1.wire", "ikev1.crypto"), sans_io=True),
-    Rule("ikev1.core", ("ikev1.wire", "ikev1.crypto", "ikev1.x509", "ikev1.errors"), sans_io=True),
+    Rule(
+        "ikev1.core",
+        ("ikev1.wire", "ikev1.crypto", "ikev1.x509", "ikev1.errors", "msgspec"),
+        sans_io=True,
+    ),
     Rule("ikev1", (), sans_io=True),
     Rule("xfrm", ("pyroute2",)),
     Rule("l2tp.errors", (), sans_io=True),
@@ -91,7 +95,7 @@ RULES = (
             "xfrm",
             "l2tp",
             "cli.control",
-            # Third parties that the layers themselves use, and msgspec for the configuration.
+            # Third parties that the layers themselves use.
             "construct",
             "cryptography",
             "gmpy2",

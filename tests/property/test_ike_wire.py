@@ -1,11 +1,10 @@
 """Whatever arrives, the codec gives values that rebuild to the same octets, or ProtocolError."""
 
-import dataclasses
-
 import pytest
 from construct import ConstructError
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType
@@ -44,9 +43,7 @@ def datagram_of(header: Header, arrived: tuple[int, bytes]) -> bytes:
     """A message whose header fits its payloads, whatever those are."""
     first, chain = arrived
     return (
-        build_header(
-            dataclasses.replace(header, next_payload=first, length=HEADER_LENGTH + len(chain))
-        )
+        build_header(structs.replace(header, next_payload=first, length=HEADER_LENGTH + len(chain)))
         + chain
     )
 

@@ -4,8 +4,7 @@ Written from RFC 2408, RFC 2407 and RFC 3947 alone, to hold `ikev1.wire` against
 same fields out, same octets refused. Counts are not bounded here.
 """
 
-from dataclasses import dataclass, is_dataclass
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -233,10 +232,10 @@ def agrees(value: Any, fields: Any) -> bool:
     """Whether a value of `ikev1.wire` has in each of its fields what plain construct read."""
     if isinstance(value, tuple):
         return len(value) == len(fields) and all(map(agrees, value, fields))
-    if not is_dataclass(value):
+    names = getattr(type(value), "__match_args__", None)
+    if names is None:
         return bool(value == fields)
     # The number of the payload is not part of its body.
-    names = [name.name for name in dataclass_fields(value)]
     return all(
         agrees(getattr(value, name), fields[name])
         for name in names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from cli.ikev1d.trace.placeholders import Placeholders
 from ikev1.wire.enums import Flag, IdType

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ikev1.core import context, informational, main_mode, proposals, quick_mode
 from ikev1.core.effects import ChildSa
@@ -129,8 +130,8 @@ def test_another_transform_number(break_gateway: Any) -> None:
         if proposal.protocol_id != ProtocolId.ESP:
             return answer
         (transform,) = proposal.transforms
-        changed = replace(proposal, transforms=(replace(transform, number=77),))
-        return replace(answer, proposals=(changed,))
+        changed = structs.replace(proposal, transforms=(structs.replace(transform, number=77),))
+        return structs.replace(answer, proposals=(changed,))
 
     break_gateway(proposals, "answer", renumbered)
     machines = dial_all()
@@ -154,8 +155,10 @@ def encapsulation(mode: int) -> Broken:
             else part
             for part in transform.attributes
         )
-        changed = replace(proposal, transforms=(replace(transform, attributes=attributes),))
-        return replace(good, proposals=(changed,))
+        changed = structs.replace(
+            proposal, transforms=(structs.replace(transform, attributes=attributes),)
+        )
+        return structs.replace(good, proposals=(changed,))
 
     return answer
 
@@ -197,8 +200,8 @@ def test_wrong_nat_oa(break_gateway: Any, wrong: str) -> None:
     def original_addresses(sound: Broken, *args: Any) -> tuple[NatOa, ...]:
         items: tuple[NatOa, ...] = sound(*args)
         if wrong == "number":
-            return tuple(replace(item, type=other[item.type]) for item in items)
-        return tuple(replace(item, address=bytes(4)) for item in items)
+            return tuple(structs.replace(item, type=other[item.type]) for item in items)
+        return tuple(structs.replace(item, address=bytes(4)) for item in items)
 
     break_gateway(quick_mode, "_original_addresses", original_addresses)
     machines = dial_all()

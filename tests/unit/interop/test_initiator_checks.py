@@ -1,9 +1,9 @@
 """Each rule for answers: broken alone, it is named; kept, nothing is."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ikev1.wire.enums import (
     CertEncoding,

@@ -4,9 +4,10 @@ Its rules are in github.com/apple-oss-distributions/ipsec, ipsec-337: isakmp_ide
 isakmp_quick.c, ipsec_doi.c, proposal.c and vendorid.c.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.ike_sa import open_with
 from ikev1.crypto.cipher import block_size
@@ -228,8 +229,8 @@ def check_one_transform(asked: Payloads, answered: Payloads) -> Transform:
     assert proposal.protocol_id == offered.protocol_id
     assert transform in offered.transforms
     assert (reply.doi, reply.situation) == (offer.doi, offer.situation)
-    alone = replace(offered, transforms=(transform,))
-    _, octets = build_payloads([replace(offer, proposals=(alone,))])
+    alone = structs.replace(offered, transforms=(transform,))
+    _, octets = build_payloads([structs.replace(offer, proposals=(alone,))])
     transform_octets = octets[4 + 8 + 8 + len(offered.spi) :]
     assert answered.body(reply).endswith(transform_octets)
     return transform

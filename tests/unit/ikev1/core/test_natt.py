@@ -2,6 +2,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ikev1.core import natt
 from ikev1.core.effects import Path
@@ -90,7 +91,7 @@ def test_apples_are_of_their_senders_end_first() -> None:
 
 
 def test_only_the_variants_own_nat_d_count() -> None:
-    rfc, draft = our(PATH), replace(our(PATH), type=PayloadType.NAT_D_DRAFT)
+    rfc, draft = our(PATH), structs.replace(our(PATH), type=PayloadType.NAT_D_DRAFT)
     assert natt.received_nat_d(RFC, (rfc, draft)) == (rfc,)
     assert natt.received_nat_d(DRAFT_2, (rfc, draft)) == (draft,)
     assert natt.received_nat_d(None, (rfc, draft)) == ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.effects import ComputeDh, IkeSaUp
 from ikev1.crypto.dh import modp_prime
@@ -539,8 +540,8 @@ def test_zero_cookies(victim: Victim) -> None:
 @pytest.mark.parametrize("spi", [0, 1, 255])
 def test_reserved_spis(victim: Victim, spi: int) -> None:
     offer = esp_offer(esp_transform())
-    reserved = replace(offer.proposals[0], spi=spi.to_bytes(4))
-    wrong = replace(offer, proposals=(reserved,))
+    reserved = structs.replace(offer.proposals[0], spi=spi.to_bytes(4))
+    wrong = structs.replace(offer, proposals=(reserved,))
     quick_mode(victim.client, [wrong, Nonce(bytes(16)), *addresses()])
     assert victim.host.refusals()[0].notify == NotifyType.INVALID_SPI
     victim.check_unharmed()

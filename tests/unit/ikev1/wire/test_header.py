@@ -1,7 +1,6 @@
-import dataclasses
-
 import pytest
 from construct import ConstructError
+from msgspec import structs
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType, Flag, NotifyType
@@ -93,9 +92,9 @@ def test_message_size_is_bounded() -> None:
 @pytest.mark.parametrize("cookie", [b"", bytes(7), bytes(9)])
 def test_cookies_are_not_cut_or_filled(cookie: bytes) -> None:
     with pytest.raises(ValueError, match="where 8 have to be"):
-        build_header(dataclasses.replace(HEADER, responder_cookie=cookie))
+        build_header(structs.replace(HEADER, responder_cookie=cookie))
 
 
 def test_a_field_that_does_not_fit_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Header"):
-        build_header(dataclasses.replace(HEADER, message_id=1 << 32))
+        build_header(structs.replace(HEADER, message_id=1 << 32))

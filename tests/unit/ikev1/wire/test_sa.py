@@ -1,6 +1,5 @@
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import IkeAttribute, NotifyType, PayloadType, ProtocolId
@@ -252,6 +251,6 @@ def test_an_attribute_that_does_not_fit_is_a_value_error(attribute: Attribute) -
 
 def test_more_transforms_than_a_proposal_can_count_are_a_value_error() -> None:
     transforms = (Transform(1, 1, ()),) * 256
-    proposal = dataclasses.replace(VALUE.proposals[0], transforms=transforms)
+    proposal = structs.replace(VALUE.proposals[0], transforms=transforms)
     with pytest.raises(ValueError, match="SaPayload"):
         SA.build(SaPayload(1, 1, (proposal,)))
