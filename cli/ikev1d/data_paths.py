@@ -178,12 +178,21 @@ class DataPaths:
         for session_id in self._of_client.get(mark, ()):
             if self._open[session_id].flow.peer != flow.peer:
                 # On the loop's next turn, when its SAs have moved, or the kernel lets nothing out.
-                self._after(session_id, self._follow(session_id, flow.peer))
+                self._after(session_id, self._follow(session_id, flow.peer, mark))
         for session_id, session in self._open.items() if crowded else ():
             if isinstance(session.path, TunDataPath) or session.flow.peer != flow.peer:
                 continue
             if self._flows.is_shared(session.mark, session.flow):
                 self._after(session_id, self._move(session_id, SHARED))
+
+    def continued(self, other: int, mark: int) -> None:
+        """The client with mark `other` goes on under this mark, in whose flows it is."""
+        self._flows.forget(other)
+        for session_id in self._of_client.get(other, ()):
+            peer = self._engine.peer_of(session_id)
+            if peer is not None:
+                self._flows.announce(mark, Flow(peer.local, peer.address, peer.port))
+                self._after(session_id, self._follow(session_id, peer.address, mark))
 
     def forget(self, mark: int) -> None:
         """The client is gone."""
@@ -227,7 +236,7 @@ class DataPaths:
             self._of_client.setdefault(peer.mark, set()).add(effect.session_id)
             now = self._engine.peer_of(effect.session_id)
             if now is not None:  # it may have moved meanwhile
-                await self._follow(effect.session_id, now.address)
+                await self._follow(effect.session_id, now.address, now.mark)
             path = self._open[effect.session_id].path
             result = DataPathOpened(in_user_space=isinstance(path, TunDataPath))
         self._carry_out(self._engine.complete(effect.ticket, result, self._loop.time()))
@@ -297,18 +306,23 @@ class DataPaths:
                 self._engine.close_session(effect.session_id, self._loop.time(), str(error))
             )
 
-    async def _follow(self, session_id: int, address: str) -> None:
-        """Take a session along to its client's new address."""
+    async def _follow(self, session_id: int, address: str, mark: int) -> None:
+        """Take a session along to its client's new address or mark."""
         session = self._open.get(session_id)
-        if session is None or session.flow.peer == address:
+        if session is None or (session.flow.peer, session.mark) == (address, mark):
             return
         session.flow = session.flow._replace(peer=address)
+        if session.mark != mark:
+            self._leave(session_id, session.mark)
+            session.mark = mark
+            self._of_client.setdefault(mark, set()).add(session_id)
         if isinstance(session.path, TunDataPath):
             return
         cause = SHARED
         if not self._flows.is_shared(session.mark, session.flow):
             try:
-                self._kernel.follow(session.tunnel_id, Address(address, session.flow.port))
+                peer = Address(address, session.flow.port)
+                self._kernel.follow(session.tunnel_id, peer, mark, self._policy(mark))
             except DataPathError as error:
                 cause = str(error)
             else:
@@ -352,11 +366,14 @@ class DataPaths:
         session = self._open.pop(session_id, None)
         if session is None:
             return
-        own = self._of_client[session.mark]
+        self._leave(session_id, session.mark)
+        await session.path.close()
+
+    def _leave(self, session_id: int, mark: int) -> None:
+        own = self._of_client[mark]
         own.discard(session_id)
         if not own:
-            del self._of_client[session.mark]
-        await session.path.close()
+            del self._of_client[mark]
 
     async def _watch_traffic(self) -> None:
         """Tell the engine whose packets still come: they need not be asked whether they live."""

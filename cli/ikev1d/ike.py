@@ -26,6 +26,7 @@ from ikev1.core.effects import (
     ChildUp,
     ClientDown,
     ComputeDh,
+    Continued,
     CountChild,
     CountReceived,
     Effect,
@@ -129,7 +130,8 @@ class IkeHost:
     client whose first Phase 1 is up, `client_alive` with that of a
     client that has sent an IKE message, `client_gone` with mark, name and cause for each client of
     which nothing is left, `child_coming` with each child SA before the client can send through it,
-    and `child_up` once it is up.
+    and `child_up` once it is up. `continued` is called with the mark under which a client goes on
+    and the one that it had beside it.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class IkeHost:
         client_gone: Callable[[int, str, str], None],
         child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
+        continued: Callable[[int, int], None],
     ) -> None:
         self._trace = machine.trace
         self._sockets = sockets
@@ -164,6 +167,7 @@ class IkeHost:
         self._client_gone = client_gone
         self._child_coming = child_coming
         self._child_up = child_up
+        self._continued = continued
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._workers = machine.workers(machine.random)
@@ -202,6 +206,17 @@ class IkeHost:
         )
         now = self._loop.time()
         self._carry_out(self.engine.unknown_spi(stray.spi, path, stray.size, now))
+
+    def unite(self, older_mark: int, younger_mark: int) -> None:
+        """The younger client goes on in a tunnel of the older: they are one, if they look alike."""
+        now = self._loop.time()
+        self._carry_out(self.engine.unite(older_mark, younger_mark, now))
+
+    def dialled_anew(self, mark: int) -> bool:
+        """A client that had an L2TP tunnel begins another one; whether that ends what it had."""
+        effects = self.engine.dialled_anew(mark, self._loop.time())
+        self._carry_out(effects)
+        return bool(effects)
 
     def close_client(self, client_id: str, cause: str) -> None:
         """End one client, with Deletes for it."""
@@ -279,6 +294,10 @@ class IkeHost:
             case ClientDown():
                 self._farewells.forget(event.mark)
                 self._client_gone(event.mark, event.client, event.cause)
+            case Continued():
+                self._farewells.forget(event.other_mark)
+                self._prepare_farewell(event.mark)
+                self._continued(event.mark, event.other_mark)
             case SessionsLost():
                 self._client_gone(event.mark, event.client, event.cause)
             case ChildUp():

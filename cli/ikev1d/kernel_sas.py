@@ -132,15 +132,19 @@ class KernelSas:
         self._forget_if_empty(child.mark)
 
     def move(self, old: ChildSa, new: ChildSa) -> Installed | InstallFailed:
-        """Follow the client to another address or port.
+        """Follow the client to another address or port, or let it go on under another mark.
 
         Of a child that the kernel refuses there may be one SA left, or none: it is to be removed.
         """
 
         def install(child: ChildSa) -> None:
-            client = self._clients.get(child.mark)
-            if client is not None:
+            client = self._clients.get(old.mark)
+            if client is None:
+                return
+            if old.mark == child.mark:
                 self._move(client, old, child)
+            else:
+                self._hand_over(client, old, child)
 
         return self._install(install, new)
 
@@ -315,6 +319,30 @@ class KernelSas:
             table[new.inbound_spi] = moved
         if not same_address:
             self._move_policies(client, new)
+
+    def _hand_over(self, client: _Client, old: ChildSa, new: ChildSa) -> None:
+        """Let a child go on under the mark of another client, which is the same one."""
+        heir = self._clients.setdefault(new.mark, _Client())
+        spi = new.inbound_spi
+        tables = (
+            (Direction.IN, client.inbound, heir.inbound, self._inbound_sa),
+            (Direction.OUT, client.outbound, heir.outbound, self._outbound_sa),
+        )
+        present = [(table.pop(spi), *rest) for rest in tables if spi in (table := rest[1])]
+        progress = self._sadb.retire([sa for sa, *_ in present])
+        replaced = client.replaced.pop(spi, None)
+        if replaced is not None:
+            heir.replaced[spi] = replaced
+        if not client.inbound and not client.outbound:
+            with self._tolerant(old):
+                self._sadb.remove(tuple(client.policies.values()))
+            client.policies.clear()
+            heir.ended += client.ended
+            del self._clients[old.mark]
+        for (_, direction, _, table, make), so_far in zip(present, progress, strict=True):
+            sa = make(new)
+            self._add(heir, continuing(sa, so_far), direction, new)
+            table[spi] = sa
 
     def _move_policies(self, client: _Client, child: ChildSa) -> None:
         for direction, present in tuple(client.policies.items()):

@@ -21,6 +21,7 @@ from l2tp.core.effects import (
     CloseDataPath,
     ConfigureLink,
     DeliverPacket,
+    DialledAnew,
     Dropped,
     Effect,
     OpenDataPath,
@@ -30,6 +31,7 @@ from l2tp.core.effects import (
     SessionDown,
     SessionUp,
     Strayed,
+    TunnelClaimed,
     TunnelDown,
     TunnelRefused,
     TunnelUp,
@@ -101,8 +103,10 @@ class LnsHost:
     name in the log, `connection` the name of its connection, and `policy` the IPsec policy for the
     socket of its tunnel. `tunnels_changed` is called with a mark, its number of tunnels, and the
     cause of the last one's end where that is the client's silence, else "", `strayed` with the mark
-    of one that goes on in a tunnel which has ended, `logged_in` with a user and its mark, and with
-    mark and session of each of its other sessions.
+    of one that goes on in a tunnel which has ended, `claimed` with the marks of a tunnel's owner
+    and of one that goes on in it, `dialled_anew` with that of one that has a tunnel and begins
+    another one, `logged_in` with a user and its mark, and with mark and session of each of its
+    other sessions.
     """
 
     def __init__(
@@ -115,6 +119,8 @@ class LnsHost:
         policy: Callable[[int], bytes],
         tunnels_changed: Callable[[int, int, str], None],
         strayed: Callable[[int], None],
+        claimed: Callable[[int, int], None],
+        dialled_anew: Callable[[int], None],
         logged_in: Callable[[str, int, int, int], None],
     ) -> None:
         self._config = config
@@ -132,6 +138,8 @@ class LnsHost:
         self._client_id = client_id
         self._tunnels_changed = tunnels_changed
         self._strayed = strayed
+        self._claimed = claimed
+        self._dialled_anew = dialled_anew
         self._logged_in = logged_in
         self.counters = L2tpCounters()
         self._log = ClientLog("ikev1d.l2tp")
@@ -192,6 +200,18 @@ class LnsHost:
     def has_tunnel(self, mark: int) -> bool:
         """Whether the client has an L2TP tunnel that is up."""
         return mark in self._tunnels_of
+
+    def end_older(self, mark: int, cause: str) -> None:
+        """End all tunnels of a client but the newest, which it does not know any more."""
+        self._carry_out(self.engine.end_older(mark, self._loop.time(), cause))
+
+    def continued(self, other: int, mark: int, address: str) -> None:
+        """The client with mark `other` goes on under this mark, from this address."""
+        self._carry_out(self.engine.continued(other, mark, address, self._loop.time()))
+        tunnels = self._tunnels_of.pop(other, set())
+        if tunnels:
+            self._tunnels_of.setdefault(mark, set()).update(tunnels)
+        self.data_paths.continued(other, mark)
 
     def client_gone(self, mark: int, cause: str) -> None:
         """The client's SAs are gone."""
@@ -254,6 +274,11 @@ class LnsHost:
                     self.data_paths.configure(effect)
                 case CloseDataPath():
                     self.data_paths.close(effect.session_id)
+                case TunnelClaimed():
+                    # On the loop's next turn, as with logins.
+                    self._loop.call_soon(self._decide, effect)
+                case DialledAnew():
+                    self._loop.call_soon(self._dialled_anew, effect.peer.mark)
                 case _:
                     self._tell(effect)
         self._timer.set(self.engine.next_deadline())
@@ -285,6 +310,10 @@ class LnsHost:
                 cause = "replaced: the user has connected again"
                 self._carry_out(self.engine.close_session(session_id, self._loop.time(), cause))
         self._carry_out(self.engine.complete(effect.ticket, answer, self._loop.time()))
+
+    def _decide(self, claim: TunnelClaimed) -> None:
+        self._claimed(claim.owner_mark, claim.peer.mark)
+        self._carry_out(self.engine.claim_decided(claim, self._loop.time()))
 
     # --- the story -------------------------------------------------------------------------------
 

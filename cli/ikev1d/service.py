@@ -168,6 +168,7 @@ class Gateway:
             self._client_gone,
             self._child_coming,
             self._child_up,
+            self._continued,
         )
         self._undo.callback(self._ike.close, "the gateway stops")
         self._lns = LnsHost(
@@ -179,6 +180,8 @@ class Gateway:
             self._socket_policy,
             self._tunnels_changed,
             self._strayed,
+            self._ike.unite,
+            self._dialled_anew,
             self._logged_in,
         )
         self._undo.push_async_callback(self._lns.close)
@@ -344,6 +347,20 @@ class Gateway:
             self._leaving[mark] = client_id
             self._lns.client_gone(mark, cause)
             del self._leaving[mark]
+
+    def _continued(self, mark: int, other: int) -> None:
+        """Two clients have turned out to be one, and what the other had is under this mark now."""
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        if self._lns is None or client is None:
+            return
+        self._lns.continued(other, mark, client.path.remote)
+        self._stop_watching(other)
+        if self._lns.has_tunnel(mark):
+            self._stop_watching(mark)
+
+    def _dialled_anew(self, mark: int) -> None:
+        if self._ike is not None and self._lns is not None and self._ike.dialled_anew(mark):
+            self._lns.end_older(mark, "the client dialled anew")
 
     def _tunnels_changed(self, mark: int, tunnels: int, silence: str) -> None:
         """A client's number of L2TP tunnels has changed.

@@ -11,6 +11,7 @@ from ikev1.core.effects import (
     ChildDown,
     ChildUp,
     ClientDown,
+    Continued,
     Dropped,
     IkeSaDown,
     IkeSaUp,
@@ -25,6 +26,7 @@ Told = (
     ChildDown
     | ChildUp
     | ClientDown
+    | Continued
     | Dropped
     | IkeSaDown
     | IkeSaUp
@@ -92,6 +94,13 @@ class Story:
                 self._log.of(event.client).info("IKE SA down", cause=event.cause)
             case ClientDown():
                 self._log.of(event.client).info("client gone", cause=event.cause)
+            case Continued():
+                self._log.of(event.client).info(
+                    "client goes on from another address or port",
+                    peer=event.peer,
+                    was=event.other,
+                    mark=f"{event.mark:#x}",
+                )
             case SessionsLost():
                 self._log.of(event.client).info("client begins anew", cause=event.cause)
             case Refused():

@@ -6,7 +6,7 @@ kind, so that the L2TP tunnel in its SAs never notices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ikev1.core.credentials import PresharedKey
@@ -16,6 +16,9 @@ from ikev1.core.replacement import Proof
 from ikev1.wire.payloads import Identification
 from ikev1.wire.sa import Transform
 from ikev1.x509.certificate import Certificate
+
+FEW_PLACES = 4
+"""Addresses at which clients that look like one are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,16 @@ class Child:
     """How many times we have tried to renew it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A client has renewed its Phase 1 from elsewhere."""
+
+    cookies: bytes
+    """Cookie pair of the SA that came from there."""
+    left: Path
+    """Where the client was until then."""
+
+
 @dataclass(slots=True)
 class Client:
     """A remote endpoint with one identity."""
@@ -99,6 +112,12 @@ class Client:
     """How many times we have tried to renew that."""
     next_phase1: float = 0.0
     """When the earliest that we may try again."""
+    probes: int = 0
+    """Number of the last R-U-THERE (RFC 3706 section 5.4: a counter)."""
+    begins_anew: bool = False
+    """Whether it has said INITIAL-CONTACT: it has nothing of an earlier session."""
+    departure: Departure | None = None
+    """The last one from where it was to where it is; None once it has dialled since."""
 
     @property
     def newest(self) -> Child | None:
@@ -118,6 +137,13 @@ class Client:
             other.implementation,
         )
 
+    def next_probe(self, random: Callable[[int], bytes]) -> int:
+        """The number of the next R-U-THERE."""
+        if not self.probes:
+            self.probes = int.from_bytes(random(2), "big")
+        self.probes += 1
+        return self.probes
+
     @property
     def carrying(self) -> Child | None:
         """The child whose outbound SA is in use, or will be in a moment."""
@@ -134,6 +160,8 @@ class Clients:
         self._by_id: dict[str, Client] = {}
         self._by_place: dict[tuple[str, int], dict[tuple[str, str], Client]] = {}
         """By remote address and port, then by identity and connection."""
+        self._by_look: dict[tuple[str, str], dict[str, dict[int, Client]]] = {}
+        """By identity and connection, then by remote address, then by mark."""
         self._by_proof: dict[Proof, list[Client]] = {}
         self._by_spi: dict[int, tuple[Client, Child]] = {}
 
@@ -152,6 +180,16 @@ class Clients:
         """The client that was last seen to come to this remote address and port."""
         here = self._by_place.get((path.remote, path.remote_port), {})
         return next(reversed(here.values()), None)
+
+    def like(self, client: Client) -> tuple[Client, ...]:
+        """The clients with this one's identity and connection, itself too.
+
+        Only those at its address where there are others at many: every home has a 192.168.1.2.
+        """
+        alike = self._by_look.get((client.identity, client.connection), {})
+        here = alike.get(client.path.remote, {})
+        places = alike.values() if len(alike) <= FEW_PLACES else (here,)
+        return tuple(other for place in places for other in place.values())
 
     def proved(self, proof: Proof | None) -> tuple[Client, ...]:
         """The clients that have proved to be this one, wherever they are."""
@@ -181,6 +219,8 @@ class Clients:
     def _settle(self, client: Client) -> None:
         place = (client.path.remote, client.path.remote_port)
         self._by_place.setdefault(place, {})[client.identity, client.connection] = client
+        alike = self._by_look.setdefault((client.identity, client.connection), {})
+        alike.setdefault(client.path.remote, {})[client.mark] = client
 
     def _unsettle(self, client: Client) -> None:
         place = (client.path.remote, client.path.remote_port)
@@ -189,6 +229,12 @@ class Clients:
             del here[client.identity, client.connection]
             if not here:
                 del self._by_place[place]
+        alike = self._by_look[client.identity, client.connection]
+        del alike[client.path.remote][client.mark]
+        if not alike[client.path.remote]:
+            del alike[client.path.remote]
+        if not alike:
+            del self._by_look[client.identity, client.connection]
 
     def _free_mark(self) -> int | None:
         marks = self._marks
@@ -213,6 +259,15 @@ class Clients:
             if not same:
                 del self._by_proof[client.proof]
         self._unsettle(client)
+
+    def absorb(self, client: Client, other: Client, children: list[Child]) -> None:
+        """What `other` has is this client's, which has `children` then; `other` is forgotten."""
+        other.phase1, other.children = [], []
+        self.remove(other)
+        self._settle(client)  # the other one may have been seen there since
+        client.children = children
+        for child in children:
+            self._by_spi[child.sa.inbound_spi] = (client, child)
 
     def by_mark(self, mark: int) -> Client | None:
         """The owner of a mark."""

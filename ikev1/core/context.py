@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ikev1.core import identity, informational
+from ikev1.core import identity, informational, lineage
 from ikev1.core.clients import Child, Client, Clients, MarkSpace
 from ikev1.core.effects import (
     ChildDown,
@@ -35,7 +35,7 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.phase1_terms import Phase1Terms
-from ikev1.core.replacement import Proof, SameIdentity, already_connected, proof_of, same_key
+from ikev1.core.replacement import proof_of
 from ikev1.core.spi import SpiSpace
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.header import parse_header
@@ -132,12 +132,12 @@ class Context:
         """A fresh message ID of ours, which is never 0."""
         return int.from_bytes(self.random(4), "big") or 1
 
-    def inform(self, sa: IkeSa, *values: Payload) -> None:
-        """Send a protected Informational message."""
+    def inform(self, sa: IkeSa, *values: Payload, path: Path | None = None) -> None:
+        """Send a protected Informational message, to where the client is or to `path`."""
         message = informational.make(sa, self._fresh_message_id(sa), values)
         if sa.watch is not None:
             sa.saw(parse_header(message), values, sent=True)
-        self.send(sa.path, message, fragments=sa.takes_fragments)
+        self.send(path or sa.path, message, fragments=sa.takes_fragments)
 
     def _fresh_message_id(self, sa: IkeSa) -> int:
         """A message ID of ours, which the client's cannot be any more."""
@@ -159,7 +159,7 @@ class Context:
                 setting="psk",
             )
         proof = proof_of(sa.connection, sa.psk, sa.identity)
-        old = self._renewed(sa, path, shown, proof, initial_contact=initial_contact)
+        old = lineage.whose(self, sa, path, shown, proof, anew=initial_contact)
         client = old or Client(
             id=sa.client,
             path=path,
@@ -170,6 +170,7 @@ class Context:
             since=self.now,
             proof=proof,
             psk=sa.psk,
+            begins_anew=initial_contact,
         )
         if old is None and not self.clients.add(client):
             raise ExchangeError(
@@ -180,6 +181,8 @@ class Context:
             )
         sa.path = path
         self._join(sa, client, replaces=old)
+        if old is None and not initial_contact:
+            lineage.ask(self, client)
 
     def renewed(self, sa: IkeSa, client_id: str) -> None:
         """Main Mode of ours has succeeded, which renews the Phase 1 of this client."""
@@ -224,30 +227,16 @@ class Context:
                 ours=sa.we_began,
             )
         )
+        self.hold_limits(client)
+
+    def hold_limits(self, client: Client) -> None:
+        """End the oldest of what a client has too many of."""
         while len(client.phase1) > MAX_PHASE1:
             self.remove_ike_sa(self.ike_sas[client.phase1[0]], "too many Phase 1 SAs", tell=True)
+        while len(client.children) > MAX_CHILDREN:
+            self.remove_child(client, client.children[0], "too many child SAs")
 
-    def _renewed(
-        self, sa: IkeSa, path: Path, shown: str, proof: Proof | None, *, initial_contact: bool
-    ) -> Client | None:
-        """The client whose Phase 1 this SA renews; one that it replaces is ended."""
-        old = self.clients.find(path, shown, sa.connection)
-        if old is not None and not same_key(old, sa):
-            old = None  # somebody else with the same private address, whom the NAT gave this port
-        elsewhere = [client for client in self.clients.proved(proof) if client is not old]
-        policy = self.settings.of(sa.connection).same_identity
-        if elsewhere and proof and policy is SameIdentity.KEEP and old is None:
-            raise already_connected(proof, elsewhere[-1].path)
-        if old is not None and (initial_contact or self._forgot(old, sa)):
-            self.remove_client(old, "replaced: the client says INITIAL-CONTACT")
-            old = None
-        if policy is SameIdentity.REPLACE:
-            for client in elsewhere:
-                cause = f"replaced: the client has connected again from {path}"
-                self.remove_client(client, cause, tell=True)
-        return old
-
-    def _forgot(self, old: Client, sa: IkeSa) -> bool:
+    def forgot(self, old: Client, sa: IkeSa) -> bool:
         """Whether a Windows that begins anew has lost its SAs.
 
         Its vendor ID says no more than that it has no Phase 1 SA ([MS-IKEE]). After the lifetime of
@@ -292,9 +281,8 @@ class Context:
 
     def add_child(self, client: Client, child: Child) -> None:
         """A child SA is about to go into the kernel; the oldest of too many makes room."""
-        if len(client.children) >= MAX_CHILDREN:
-            self.remove_child(client, client.children[0], "too many child SAs")
         self.clients.add_child(client, child)
+        self.hold_limits(client)
 
     def child_up(self, client: Client, child: Child, *, ours: bool = False) -> None:
         """Its Quick Mode is complete, which was `ours` or the client's."""
@@ -332,7 +320,7 @@ class Context:
             newest = next((c for c in reversed(client.children) if c.up or c.outbound), None)
             # One that is not up yet is about to carry: its Quick Mode waits for the kernel.
             if newest is not None and newest.up:
-                self._carry(newest, (child,))
+                self.carry(newest, (child,))
         self.emit(RemoveChild(child.sa))
 
     def carry_newest(self, client: Client) -> None:
@@ -342,16 +330,21 @@ class Context:
             return
         position = client.children.index(newest)
         if not any(child.outbound for child in client.children[position:]):
-            self._carry(newest, tuple(client.children[:position]))
+            self.carry(newest, tuple(client.children[:position]))
 
-    def _carry(self, child: Child, replaces: tuple[Child, ...]) -> None:
+    def carry(self, child: Child, replaces: tuple[Child, ...]) -> None:
         """Ask for the outbound SA of a child whose Quick Mode does not wait for the answer."""
         child.outbound = True
         for old in replaces:
             old.outbound = False
-        ticket = self.ticket()
-        self._changing[ticket] = (child.sa.inbound_spi, "the outbound SA")
+        ticket = self.changing(child, "the outbound SA")
         self.emit(InstallOutbound(ticket, child.sa, tuple(old.sa for old in replaces)))
+
+    def changing(self, child: Child, what: str) -> int:
+        """A number for a question about a child, which ends if the kernel refuses `what`."""
+        ticket = self.ticket()
+        self._changing[ticket] = (child.sa.inbound_spi, what)
+        return ticket
 
     def changed(self, ticket: int, result: object) -> None:
         """The kernel's answer for a child that is to carry or to move: refused, it is none."""
@@ -387,19 +380,31 @@ class Context:
         )
         return [Send(sa.path, _marked(sa.path, message)) for message in messages]
 
-    def forget_before(self, sa: IkeSa, client: Client) -> None:
-        """The client has forgotten all that was before this Phase 1 SA.
+    def first_contact(self, sa: IkeSa, client: Client) -> None:
+        """The client says INITIAL-CONTACT: it has forgotten all that was before this Phase 1 SA.
 
         Mac OS X 10.5 says so in a message of its own, others in Quick Mode, when the SA has already
         been taken for the renewal of an older one.
         """
-        cause = "replaced: the client says INITIAL-CONTACT"
+        client.begins_anew = True
+        self.forget_before(sa, client, "replaced: the client says INITIAL-CONTACT")
+
+    def forget_before(
+        self, sa: IkeSa, client: Client, cause: str, *, tell_at: Path | None = None
+    ) -> None:
+        """End what was before this Phase 1 SA, with Deletes to `tell_at` if that is somewhere."""
+        phase1 = [self.ike_sas[cookies] for cookies in client.phase1]
+        phase1 = [older for older in phase1 if older.created < sa.created]
         older = [child for child in client.children if child.since < sa.created]
+        if tell_at is not None and phase1:
+            for child in older:
+                self.inform(phase1[-1], informational.delete_child(child.sa), path=tell_at)
+            for each in phase1:
+                self.inform(each, informational.delete_ike_sa(each), path=tell_at)
         for child in older:
             self.remove_child(client, child, cause)
-        for cookies in tuple(client.phase1):
-            if self.ike_sas[cookies].created < sa.created:
-                self.remove_ike_sa(self.ike_sas[cookies], cause, tell=False)
+        for each in phase1:
+            self.remove_ike_sa(each, cause, tell=False)
         # A Quick Mode of the new SA may have begun: INITIAL-CONTACT can be overtaken.
         if older and not any(child.up for child in client.children):
             self.emit(SessionsLost(client.id, client.mark, cause))
@@ -420,16 +425,18 @@ class Context:
         """The client's NAT has given it another address or port: SAs of both kinds follow."""
         if path == client.path:
             return
+        there = self.clients.find(path, client.identity, client.connection)
         self.clients.move(client, path)
         for cookies in client.phase1:
             self.ike_sas[cookies].path = path
         for child in client.children:
             if child.sa.encapsulated:
                 moved = replace(child.sa, path=path)
-                ticket = self.ticket()
-                self._changing[ticket] = (moved.inbound_spi, "its new address or port")
+                ticket = self.changing(child, "its new address or port")
                 self.emit(MoveChild(ticket, child.sa, moved))
                 child.sa = moved
+        if there is not None:
+            lineage.meet(self, client, there)
 
 
 def _marked(path: Path, message: bytes) -> bytes:

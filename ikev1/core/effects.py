@@ -160,7 +160,7 @@ class InstallOutbound(Struct, frozen=True):
 
 
 class MoveChild(Struct, frozen=True):
-    """The client's NAT gave it another address or port: the kernel's SAs follow.
+    """The client is at another address or port, or has another mark: the kernel's SAs follow.
 
     Answered like an installation. Where the kernel refuses, some of them may be gone.
     """
@@ -321,6 +321,20 @@ class ClientDown(Struct, frozen=True):
     cause: str
 
 
+class Continued(Struct, frozen=True):
+    """Two clients have turned out to be one, which goes on under this name and mark.
+
+    What the other one had, in its SAs too, is this one's.
+    """
+
+    client: str
+    mark: int
+    other: str
+    other_mark: int
+    peer: str
+    """Where it is, for people."""
+
+
 class SessionsLost(Struct, frozen=True):
     """The client goes on under its mark, but has forgotten what it had inside its SAs."""
 
@@ -393,6 +407,7 @@ Effect = (
     | Probed
     | ProbeAnswered
     | ClientDown
+    | Continued
     | SessionsLost
     | Refused
     | Noted

@@ -23,7 +23,7 @@ def act_on(payloads: Payloads, sa: IkeSa, client: Client, context: Context) -> N
             context.inform(sa, answer)
             break
     if informational.is_first_contact(payloads):
-        context.forget_before(sa, client)
+        context.first_contact(sa, client)
     deletes = payloads.all(Delete)
     for delete in deletes:
         if delete.protocol_id == ProtocolId.ESP:

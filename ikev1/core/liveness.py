@@ -35,8 +35,6 @@ class _Watch:
     seen: float
     octets: int = 0
     """Received through its SAs at the last look."""
-    sequence: int = 0
-    """Of the last R-U-THERE (RFC 3706 section 5.4: a counter)."""
     unanswered: int = 0
     """R-U-THERE since the last sign of life."""
     acknowledged: bool = True
@@ -76,7 +74,10 @@ class Liveness:
     def acknowledged(self, client_id: str, sequence: int) -> None:
         """An R-U-THERE-ACK of the client has come."""
         watch = self._watches.get(client_id)
-        if watch is not None and not watch.acknowledged and sequence == watch.sequence:
+        client = self._context.clients.by_id(client_id)
+        if watch is None or client is None:
+            return
+        if not watch.acknowledged and sequence == client.probes:
             watch.acknowledged = True
             self._context.emit(ProbeAnswered(client_id))
 
@@ -144,11 +145,9 @@ class Liveness:
             cause = f"no sign of life for {now - watch.seen:.0f} s"
             self._context.remove_client(client, cause, tell=True)
             return
-        if not watch.sequence:
-            watch.sequence = int.from_bytes(self._context.random(2), "big")
-        watch.sequence += 1
+        number = client.next_probe(self._context.random)
         watch.acknowledged = False
-        self._context.inform(sa, informational.probe(sa, watch.sequence))
+        self._context.inform(sa, informational.probe(sa, number))
         self._context.emit(Probed(client.id))
         pause = max(PROBE_INTERVAL, min(PROBE_INTERVAL * 2**watch.unanswered, settings.dpd_delay))
         watch.unanswered += 1

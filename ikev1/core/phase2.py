@@ -94,6 +94,8 @@ class Phase2:
         shared = path.encapsulated or (sa.nat.detected and not sa.floats)
         if shared and path != sa.path:
             self._context.move(client, path)
+            client = self._context.client_of(sa)  # it may turn out to be one that is there
+            assert client is not None
         if header.exchange_type == ExchangeType.QUICK_MODE:
             self._start_quick_mode(sa, client, header, datagram, payloads, iv)
         else:

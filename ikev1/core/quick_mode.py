@@ -53,8 +53,8 @@ def respond(
     """Serve one Quick Mode whose HASH(1) has been verified; `iv` is for the reply."""
     # HDR*, HASH(1), SA, Ni [, KE] [, IDci, IDcr] -->
     if informational.is_first_contact(opened) and not sa.implementation.initial_contact:
-        # Not of Windows: it has said so in message 1, as well as it can (`Context._forgot`).
-        context.forget_before(sa, client)
+        # Not of Windows: it has said so in message 1, as well as it can (`Context.forgot`).
+        context.first_contact(sa, client)
     offer = required(opened, SaPayload)
     ni_b = nonce_of(opened)
     identities = opened.all(Identification)

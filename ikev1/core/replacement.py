@@ -70,10 +70,10 @@ def proof_of(connection: str, key: PresharedKey | None, shown: Identification) -
     return Proof(connection, bytes([shown.id_type]) + name, identity.show(shown))
 
 
-def same_key(client: Client, sa: IkeSa) -> bool:
+def same_key(client: Client, sa: IkeSa | Client) -> bool:
     """Whether an SA was proved as the client's newest: with its preshared key, or by its name.
 
-    A certificate may be a new one, with another key.
+    So of another client's newest SA. A certificate may be a new one, with another key.
     """
     if client.chain and sa.chain:
         return names.equal(client.chain[0].subject, sa.chain[0].subject)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ikev1.core import lineage
 from ikev1.core.clients import Client, Clients, MarkSpace
 from ikev1.core.context import NO_COOKIE, Context
 from ikev1.core.effects import Carried, Dropped, Effect, Path, Received, Send
@@ -150,6 +151,31 @@ class Responder:
         self._context.settings = settings
         self._context.end_revoked()
         self._rechecks.begin()
+        return self._context.take_effects()
+
+    def unite(self, older_mark: int, younger_mark: int, now: float) -> list[Effect]:
+        """In its own SAs the younger client has named what nobody but the older can know.
+
+        Nothing happens where the two do not look alike; else `Continued` is among the effects.
+        """
+        self._context.now = now
+        older = self._context.clients.by_mark(older_mark)
+        younger = self._context.clients.by_mark(younger_mark)
+        if (
+            older is not None
+            and younger is not None
+            and younger.children
+            and lineage.are_alike(older, younger)
+        ):
+            lineage.unite(self._context, older, younger)
+        return self._context.take_effects()
+
+    def dialled_anew(self, mark: int, now: float) -> list[Effect]:
+        """A client that had an L2TP tunnel begins another one."""
+        self._context.now = now
+        client = self._context.clients.by_mark(mark)
+        if client is not None:
+            lineage.dialled_anew(self._context, client)
         return self._context.take_effects()
 
     def close_client(self, client_id: str, cause: str, now: float) -> list[Effect]:

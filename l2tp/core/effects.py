@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 
 from l2tp.ppp.auth import AuthRequest
 from l2tp.ppp.settings import AuthProtocol
+from l2tp.wire.packet import DataMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,25 @@ class Strayed:
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelClaimed:
+    """A client without a tunnel goes on in the one of another mark, by all its numbers.
+
+    Answered with `Lns.claim_decided`, after `Lns.continued` where the two clients are one.
+    """
+
+    peer: Peer
+    owner_mark: int
+    message: DataMessage = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DialledAnew:
+    """A client that has a tunnel begins another one."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelUp:
     """A control connection is established."""
 
@@ -205,6 +225,8 @@ Effect = (
     | DeliverPacket
     | CloseDataPath
     | Strayed
+    | TunnelClaimed
+    | DialledAnew
     | TunnelUp
     | TunnelRefused
     | TunnelDown

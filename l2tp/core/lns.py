@@ -11,14 +11,17 @@ import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from l2tp.core.claims import Claims
 from l2tp.core.effects import (
     DataPathFailed,
     DataPathOpened,
+    DialledAnew,
     Dropped,
     DropReason,
     Effect,
     Peer,
     Send,
+    TunnelClaimed,
     TunnelRefused,
 )
 from l2tp.core.messages import stopccn
@@ -48,6 +51,7 @@ class Lns:
         self._tunnels: dict[int, Tunnel] = {}
         self._clients: dict[int, list[Tunnel]] = {}
         self._strays = Strays(self._shared)
+        self._claims = Claims(self._shared)
         self._due: list[tuple[float, int]] = []
 
     # Received.
@@ -68,6 +72,15 @@ class Lns:
             self._without_tunnel(message, peer, now)
         else:
             self._drop(peer, DropReason.NO_TUNNEL, "data message")
+        return self._drain()
+
+    def claim_decided(self, claim: TunnelClaimed, now: float) -> list[Effect]:
+        """Take the message of a claim: of the tunnel's owner, if it has become that."""
+        tunnel = self._tunnels.get(claim.message.tunnel_id)
+        if tunnel is not None and tunnel.peer.mark == claim.peer.mark:
+            self._to_tunnel(claim.message, claim.peer, now)
+        else:
+            self._turn_away(claim.message, tunnel, claim.peer, now)
         return self._drain()
 
     def frame_received(self, session_id: int, frame: bytes, now: float) -> list[Effect]:
@@ -176,12 +189,35 @@ class Lns:
         for tunnel in self._of_client(mark):
             tunnel.peer = replace(tunnel.peer, address=address)
 
+    def continued(self, other: int, mark: int, address: str, now: float) -> list[Effect]:
+        """The client with mark `other` goes on under this mark, from this address."""
+        for tunnel in self._of_client(other):
+            peer = replace(tunnel.peer, mark=mark, address=address)
+            if any(own.peer == peer and own.is_live for own in self._of_client(mark)):
+                tunnel.vanish("the client dialled anew", now, known=True)
+                self._settle(tunnel)
+                continue
+            self._leave(tunnel)
+            tunnel.peer = peer
+            self._clients.setdefault(mark, []).insert(0, tunnel)
+        self._strays.forget_client(other)
+        self._claims.forget_client(other)
+        return self._drain()
+
+    def end_older(self, mark: int, now: float, reason: str) -> list[Effect]:
+        """Drop all tunnels of a client but the newest, which it has forgotten."""
+        for tunnel in self._of_client(mark)[:-1]:
+            tunnel.vanish(reason, now, known=True)
+            self._settle(tunnel)
+        return self._drain()
+
     def client_gone(self, mark: int, now: float, reason: str) -> list[Effect]:
         """The client's SAs are gone: drop its tunnels, as nothing can be sent."""
         for tunnel in self._of_client(mark):
             tunnel.vanish(reason, now)
             self._settle(tunnel)
         self._strays.forget_client(mark)
+        self._claims.forget_client(mark)
         return self._drain()
 
     def close_client(self, mark: int, now: float, reason: str) -> list[Effect]:
@@ -259,16 +295,27 @@ class Lns:
     def _to_tunnel(self, message: ControlMessage | DataMessage, peer: Peer, now: float) -> None:
         tunnel = self._tunnels.get(message.tunnel_id)
         if tunnel is None or tunnel.peer.mark != peer.mark:
-            reason = DropReason.UNKNOWN_TUNNEL if tunnel is None else DropReason.WRONG_MARK
-            self._drop(peer, reason, f"tunnel {message.tunnel_id}")
-            if peer.mark not in self._clients:
-                self._strays.answer(message, peer, now)
+            if peer.mark in self._clients or not self._claims.made(message, tunnel, peer):
+                self._turn_away(message, tunnel, peer, now)
         elif isinstance(message, ControlMessage):
             tunnel.receive(message, peer, now)
             self._settle(tunnel)
         else:
             tunnel.data_received(message, peer, now)
             self._settle(tunnel)
+
+    def _turn_away(
+        self,
+        message: ControlMessage | DataMessage,
+        tunnel: Tunnel | None,
+        peer: Peer,
+        now: float,
+    ) -> None:
+        """Drop what is for no tunnel of its sender, and tell it if it has none."""
+        reason = DropReason.UNKNOWN_TUNNEL if tunnel is None else DropReason.WRONG_MARK
+        self._drop(peer, reason, f"tunnel {message.tunnel_id}")
+        if peer.mark not in self._clients:
+            self._strays.answer(message, peer, now)
 
     def _without_tunnel(self, message: ControlMessage, peer: Peer, now: float) -> None:
         """Take an SCCRQ, or a StopCCN of a peer that never saw our SCCRP."""
@@ -310,6 +357,7 @@ class Lns:
         self, message: ControlMessage, attributes: Attributes, peer: Peer, now: float
     ) -> None:
         peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID)
+        dials_anew = peer.mark in self._clients
         try:
             check(attributes, self._settings.shared_secret)
             self._replace(peer, peer_tunnel_id, now)
@@ -317,6 +365,8 @@ class Lns:
         except RefusalError as refusal:
             self._refuse(refusal, attributes, peer)
             return
+        if dials_anew:
+            self._shared.emit(DialledAnew(peer))
         tunnel_id = self._shared.unused_id(self._tunnels, self._strays.tunnel_ids)
         tunnel = Tunnel(self._shared, tunnel_id, peer_tunnel_id, peer, now)
         self._tunnels[tunnel_id] = tunnel
@@ -391,6 +441,10 @@ class Lns:
         del self._tunnels[tunnel.tunnel_id]
         if tunnel.ended_unheard:
             self._strays.remember(tunnel)
+        self._leave(tunnel)
+
+    def _leave(self, tunnel: Tunnel) -> None:
+        """Take a tunnel out of those of its mark."""
         own = self._clients[tunnel.peer.mark]
         own.remove(tunnel)
         if not own:

@@ -23,6 +23,7 @@ from l2tp.core.effects import (
     Dropped,
     DropReason,
     OpenDataPath,
+    Peer,
     Send,
     SendFrame,
     SessionDown,
@@ -91,6 +92,7 @@ class Session:
         self._connect_deadline: float | None = now + CONNECT_TIMEOUT
         self._end_result = CdnResult.ADMINISTRATIVE
         self._data = DataMessages()
+        self._asked_at: Peer | None = None
 
     @property
     def phase(self) -> str:
@@ -165,6 +167,12 @@ class Session:
     def ask(self) -> None:
         """Ask the peer whether it is there."""
         self.link.ask()
+
+    def ask_at(self, peer: Peer) -> None:
+        """The same of one that may be the peer, under another mark."""
+        self._asked_at = peer
+        self.link.ask()
+        self._asked_at = None
 
     # Answers of the host.
 
@@ -277,7 +285,7 @@ class Session:
             self.end(event.cause, self._now, self._end_result, message="")
 
     def _send_frame(self, octets: bytes) -> None:
-        if self.attached and not self.in_user_space:
+        if self._asked_at is None and self.attached and not self.in_user_space:
             self._shared.emit(SendFrame(self.session_id, octets))
         else:
             self._send_data(octets)
@@ -285,7 +293,7 @@ class Session:
     def _send_data(self, frame: bytes) -> None:
         tunnel = self.tunnel
         message = self._data.make(tunnel.peer_tunnel_id, self.peer_session_id, frame)
-        self._shared.emit(Send(tunnel.peer, message))
+        self._shared.emit(Send(self._asked_at or tunnel.peer, message))
 
     def _ask_login(self, request: AuthRequest) -> None:
         ticket = self._shared.ticket()

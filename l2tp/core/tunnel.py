@@ -88,6 +88,8 @@ class Tunnel:
         self.cause = ""
         self.sessions: dict[int, Session] = {}
         self.scheduled: float | None = None
+        self.wrong_claims = 0
+        """How often somebody without a tunnel has named this one, but no session of it."""
         self.client_settings = shared.settings.of_client(peer.mark)
         self._shared = shared
         self._transport = Transport(self._transmit)

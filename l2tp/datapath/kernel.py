@@ -80,10 +80,13 @@ class KernelTunnel:
             self._udp.fileno(), ends.tunnel_id, session_id, ends.peer_tunnel_id, peer_session_id
         )
 
-    def follow(self, peer: Address) -> None:
-        """Go on with the client at another address. Raises DataPathError."""
+    def follow(self, peer: Address, mark: int, policy: bytes) -> None:
+        """Go on with the client at another address, or under another mark. Raises DataPathError."""
+        if mark != self.ends.mark:
+            self._udp.set_mark(mark)
+            self._udp.set_policy(policy)
         self._udp.connect(peer)
-        self.ends = replace(self.ends, peer=peer)
+        self.ends = replace(self.ends, peer=peer, mark=mark, policy=policy)
 
     def stop(self) -> None:
         """Give no more datagrams to the callback."""
@@ -231,9 +234,9 @@ class KernelDataPaths:
         leave = partial(self._leave, tunnel)
         return KernelDataPath(session, channel, mru, self.interfaces, on_frame, leave)
 
-    def follow(self, tunnel_id: int, peer: Address) -> None:
-        """Take an open tunnel along to its client's new address. Raises DataPathError."""
-        self._tunnels[tunnel_id].follow(peer)
+    def follow(self, tunnel_id: int, peer: Address, mark: int, policy: bytes) -> None:
+        """Take an open tunnel along to its client's new address and mark. Raises DataPathError."""
+        self._tunnels[tunnel_id].follow(peer, mark, policy)
 
     def _refuse_shared_flow(self, ends: TunnelEnds) -> None:
         if self._flows_are_shared:

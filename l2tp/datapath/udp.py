@@ -94,6 +94,16 @@ class L2tpSocket:
             self.connect(peer)
         self._loop.add_reader(sock.fileno(), self._read)
 
+    def set_mark(self, mark: int) -> None:
+        """Have what the kernel itself sends through the socket carry another mark.
+
+        Raises DataPathError.
+        """
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
+        except OSError as error:
+            raise DataPathError(error.errno or 0, "set the mark", "UDP socket") from error
+
     def connect(self, peer: Address) -> None:
         """Send to `peer` and take from there alone, from now on. Raises DataPathError."""
         try:

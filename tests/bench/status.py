@@ -94,7 +94,7 @@ async def measure(host: ike_host.IkeHost, directory: Path, answers: int) -> Part
     def nobody(*_: object) -> Any:
         """Stands for surroundings that are never asked."""
 
-    lns = LnsHost(config, LINUX, (), str, nobody, nobody, nobody, nobody, nobody)
+    lns = LnsHost(config, LINUX, (), str, *[nobody] * 7)
     ike = cast("IkeHost", host)
     answer = Answers(InForce(config), (), sas, ike, lns, Story(config)).answer
     server = ControlServer(directory / "control", answer)

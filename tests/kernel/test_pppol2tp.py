@@ -363,7 +363,7 @@ def test_a_tunnel_follows_its_client_to_another_address(net: Lab) -> None:
             path = await gateway.session()
             await gateway.configure(path, INNER_GATEWAY, INNER_CLIENT)
             with net.gateway:
-                gateway.paths.follow(TUNNEL, Address(OTHER))
+                gateway.paths.follow(TUNNEL, Address(OTHER), ENDS.mark, b"")
             with (
                 net.client.udp(L2TP_PORT, OTHER) as peer,
                 net.gateway.udp(5000, INNER_GATEWAY) as server,

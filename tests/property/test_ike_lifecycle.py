@@ -91,11 +91,17 @@ class Lifecycle(RuleBasedStateMachine):
 
     # --- what clients do ---
 
-    @rule(who=anybody, kind=st.integers(0, len(PROFILES) - 1))
-    def dials(self, who: int, kind: int) -> None:
+    @rule(who=anybody, kind=st.integers(0, len(PROFILES) - 1), heard=st.booleans())
+    def dials(self, who: int, kind: int, heard: bool) -> None:
+        """Anew, or to renew what it has: then what it is asked under that may be `heard`."""
         person = self.people[who]
-        dialin = self.dialin_of(person, PROFILES[kind], person.key)
-        dialin.main_mode()
+        before = len(self.host.sent)
+        older = [*person.dialins] if heard else []
+        self.dialin_of(person, PROFILES[kind], person.key).main_mode()
+        for dialin in older:
+            cookies = dialin.initiator.cookies
+            asked = [(path, sent) for path, sent in self.host.sent[before:] if cookies in sent[:20]]
+            dialin.deliver(asked)
 
     def dialin_of(self, person: Person, profile: Profile, key: bytes) -> Dialin:
         """A new connection of somebody."""
@@ -184,6 +190,23 @@ class Lifecycle(RuleBasedStateMachine):
         child = list(self.host.inbound.values())[which % len(self.host.inbound)]
         if child.encapsulated:
             self.deliver(self.host.moved(child.inbound_spi, NAT, port))
+
+    @rule(who=anybody, which=any_number)
+    def a_tunnel_is_gone_on_with_in_other_sas(self, who: int, which: int) -> None:
+        """By somebody who looks like its maker, or not."""
+        clients = sorted(self.host.engine.clients, key=lambda client: client.since)
+        if clients:
+            younger = clients[which % len(clients)]
+            before = {client.mark: client.identity for client in clients}
+            self.deliver(self.host.unite(clients[who % len(clients)].mark, younger.mark))
+            for client in self.host.engine.clients:
+                assert client.identity == before[client.mark]
+
+    @rule(which=any_number)
+    def another_tunnel_is_dialled(self, which: int) -> None:
+        clients = list(self.host.engine.clients)
+        if clients:
+            self.deliver(self.host.dialled_anew(clients[which % len(clients)].mark))
 
     @precondition(lambda self: self.host.inbound)
     @rule(which=any_number)

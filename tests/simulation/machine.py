@@ -250,10 +250,10 @@ class SimulatedTunnel:
         machine.tunnels[ends.tunnel_id] = self
         self._connect()
 
-    def follow(self, peer: Address) -> None:
-        """Connect the socket to another address."""
+    def follow(self, peer: Address, mark: int, policy: bytes) -> None:
+        """Connect the socket to another address, under another mark."""
         self._disconnect()
-        self.ends = replace(self.ends, peer=peer)
+        self.ends = replace(self.ends, peer=peer, mark=mark, policy=policy)
         self._connect()
 
     def close(self) -> None:
@@ -318,8 +318,8 @@ class SimulatedKernelPaths(KernelDataPaths):
         tunnel.sessions[session_id] = session
         return session
 
-    def follow(self, tunnel_id: int, peer: Address) -> None:
-        self._machine.tunnels[tunnel_id].follow(peer)
+    def follow(self, tunnel_id: int, peer: Address, mark: int, policy: bytes) -> None:
+        self._machine.tunnels[tunnel_id].follow(peer, mark, policy)
 
 
 class SimulatedSession(KernelDataPath):

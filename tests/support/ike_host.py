@@ -143,6 +143,14 @@ class IkeHost:
         self.now = now
         return self._run(self.engine.advance(now))
 
+    def unite(self, older_mark: int, younger_mark: int) -> list[tuple[Path, bytes]]:
+        """The younger has shown in its own SAs that it is the older."""
+        return self._run(self.engine.unite(older_mark, younger_mark, self.now))
+
+    def dialled_anew(self, mark: int) -> list[tuple[Path, bytes]]:
+        """A client that had an L2TP tunnel begins another one."""
+        return self._run(self.engine.dialled_anew(mark, self.now))
+
     def close_client(self, client: str) -> list[tuple[Path, bytes]]:
         """End a client as an operator would."""
         return self._run(self.engine.close_client(client, "test", self.now))

@@ -250,6 +250,11 @@ class L2tpClient:
         self.state = "closing"
         return self._flush()
 
+    def hello(self, now: float) -> list[bytes]:
+        """Ask whether the gateway lives."""
+        self._send_control(0, avp(0, struct.pack(">H", HELLO)), now)
+        return self._flush()
+
     # L2TP control.
 
     def _send_control(self, session: int, body: bytes, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import pytest
 
 from cli.ikev1d.service import IDLE_CLIENT
 from ikev1.wire.enums import ExchangeType
-from interop.clients.ike import WINDOWS_10
-from tests.simulation.network import FAIR
+from interop.clients.ike import IPHONE, WINDOWS_10
+from interop.initiator.profiles import Profile
+from tests.simulation.network import FAIR, Nat
 from tests.simulation.packets import Packet
 from tests.simulation.world import Plan, World
 from xfrm.events import Resync
@@ -22,10 +24,10 @@ TYPE = 4 + 18
 class OneClient(World):
     """A gateway and a client behind a NAT, which does nothing of its own accord."""
 
-    def __init__(self) -> None:
-        super().__init__(Plan(seed=1, clients=1, hours=0.0))
+    def __init__(self, number: int = 0) -> None:
+        super().__init__(Plan(seed=1, clients=number + 1, hours=0.0))
         self.internet.weather = FAIR
-        self.client = self.clients[0]
+        self.client = self.clients[number]
         self.client.kind = replace(
             self.client.kind, ike=replace(self.client.kind.ike, esp_lifetime=3600)
         )
@@ -76,6 +78,136 @@ def test_a_delete_that_overtakes_hash_3_does_not_cost_the_tunnel(world: OneClien
     world.loop.call_soon(world.client.delete_pair, old)
     world.wait(IDLE_CLIENT + 10.0)
     assert world.works()
+
+
+# --- a Phase 1 that is renewed from elsewhere ----------------------------------------------------
+
+
+def connected(device: Profile, *, own_key: bool = False) -> OneClient:
+    """A gateway with a session in the kernel, of a client with everybody's key or its own."""
+    world = OneClient(number=5 if own_key else 0)
+    kind = world.client.kind
+    offer, esp = kind.ike.phase1, kind.ike.esp
+    ike = replace(device, phase1=offer, esp=esp, esp_lifetime=3600)
+    world.client.kind = replace(kind, ike=ike)
+    world.loop.call_soon(world.client.dial)
+    world.wait(20.0)
+    assert world.works()
+    return world
+
+
+def nat_of(world: OneClient) -> Nat:
+    """The outermost NAT before the client."""
+    nat = world.client.link
+    assert isinstance(nat, Nat)
+    while isinstance(nat.outside, Nat):
+        nat = nat.outside
+    return nat
+
+
+def rebind(world: OneClient, mapping: str) -> None:
+    """Nothing of the client comes from the new place before its Phase 1."""
+    nat = nat_of(world)
+    if mapping == "address":
+        nat.move("198.18.77.77")
+    nat.reboot()
+
+
+def tunnels(world: OneClient) -> list[tuple[int, int]]:
+    """Numbers of the gateway's tunnels and sessions."""
+    assert world.gateway._lns is not None
+    sessions = world.gateway._lns.engine.sessions()
+    return [(session.tunnel_id, session.session_id) for session in sessions]
+
+
+def is_in_kernel(world: OneClient) -> bool:
+    """Whether the one session's data path is the kernel's."""
+    assert world.gateway._lns is not None
+    (path,) = world.gateway._lns.data_paths.holdings()
+    return path.in_kernel
+
+
+def answered(world: OneClient, first: int, count: int) -> list[int]:
+    """Those of a burst of packets that are answered."""
+    world.client.answered.clear()
+    for number in range(first, first + count):
+        world.client.ping(number)
+    world.wait(1.0)
+    return sorted(world.client.answered)
+
+
+def check_one(world: OneClient) -> None:
+    """One client, under one mark, where it is; nothing of what it was is left."""
+    world.invariants.check_all()
+    (client,) = world.invariants.engine.clients
+    assert client.path.remote == nat_of(world).address
+    assert world.works()
+    world.wait(3 * IDLE_CLIENT)
+    assert world.works()
+    assert len(world.invariants.engine.clients) == 1
+    assert world.kernel.drops == Counter()
+
+
+@pytest.mark.parametrize("mapping", ["port", "address"])
+@pytest.mark.parametrize("own_key", [False, True], ids=["group", "own"])
+@pytest.mark.parametrize("at_once", [False, True], ids=["phase1", "and-quick-mode"])
+def test_who_still_has_its_older_phase_1_goes_on(
+    mapping: str, own_key: bool, at_once: bool
+) -> None:
+    world = connected(IPHONE, own_key=own_key)
+    before = tunnels(world)
+    rebind(world, mapping)
+    world.client._wants = int(at_once)
+    world.loop.call_soon(world.client.main_mode)
+    world.wait(1.0)
+    (client,) = world.invariants.engine.clients
+    assert len(client.phase1) == 2
+    assert answered(world, 100, 5) == [*range(100, 105)]
+    assert tunnels(world) == before
+    assert is_in_kernel(world)
+    check_one(world)
+    world.close()
+
+
+@pytest.mark.parametrize("mapping", ["port", "address"])
+@pytest.mark.parametrize("idle", [False, True], ids=["talks", "idle"])
+def test_who_goes_on_in_its_tunnel_goes_on(mapping: str, idle: bool) -> None:
+    """It knows no R-U-THERE: nothing but what it does in L2TP shows that it is the same."""
+    world = connected(WINDOWS_10)
+    before = tunnels(world)
+    rebind(world, mapping)
+    world.client._wants = 1
+    world.loop.call_soon(world.client.main_mode)
+    world.wait(1.0)
+    assert len(world.invariants.engine.clients) == 2
+    if idle:
+        assert world.client.l2tp is not None
+        world.client._l2tp_out(world.client.l2tp.hello(world.loop.time()))
+        world.wait(1.0)
+        assert len(world.invariants.engine.clients) == 1
+    # Where another address has kept it out of the path of the kernel, the first shows who it is.
+    lost = mapping == "address" and not idle
+    assert len(answered(world, 100, 5)) == 5 - lost
+    assert tunnels(world) == before
+    # The same flow may have been another one's, before anybody knew.
+    assert is_in_kernel(world) == (mapping == "address")
+    check_one(world)
+    world.close()
+
+
+@pytest.mark.parametrize("own_key", [False, True], ids=["group", "own"])
+def test_who_dials_anew_from_elsewhere_without_saying_so_gets_its_tunnel(own_key: bool) -> None:
+    world = connected(replace(IPHONE, initial_contact=False), own_key=own_key)
+    before = tunnels(world)
+    rebind(world, "port")
+    world.loop.call_soon(world.client.dial)
+    world.wait(20.0)
+    assert world.client.state == "up"
+    assert world.works()
+    assert tunnels(world) != before
+    check_one(world)
+    assert len(tunnels(world)) == 1
+    world.close()
 
 
 def test_a_look_for_lost_events_does_not_end_who_dials_meanwhile() -> None:

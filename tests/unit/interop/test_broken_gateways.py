@@ -247,7 +247,7 @@ def test_initial_contact_lost(break_gateway: Any) -> None:
     """
     break_gateway(Lns, "_replace", lambda *_: None)
     break_gateway(informational, "is_first_contact", lambda *_: False)
-    break_gateway(context.Context, "_forgot", lambda *_: False)
+    break_gateway(context.Context, "forgot", lambda *_: False)
     seen = {}
     for name in EVERYBODY:
         gateway = DialledGateway(IkeHost(settings(dpd_delay=10.0)))

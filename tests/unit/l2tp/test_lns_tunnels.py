@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from l2tp.core.effects import Dropped, DropReason, TunnelDown, TunnelRefused, TunnelUp
+from l2tp.core.effects import (
+    Dropped,
+    DropReason,
+    TunnelClaimed,
+    TunnelDown,
+    TunnelRefused,
+    TunnelUp,
+)
 from l2tp.core.transport import FULL_CYCLE, RECEIVE_WINDOW
 from l2tp.core.tunnel import EMPTY_TIMEOUT, TABLE, TunnelState
 from l2tp.wire.enums import MessageType
@@ -242,6 +249,9 @@ def test_a_tunnel_answers_to_its_own_mark_only() -> None:
         b"\x00\x02" + client.lns_tunnel.to_bytes(2) + client.lns_session.to_bytes(2) + b"\xc0\x21",
     ):
         client.send_raw(datagram, peer(mark=2))
+        for claim in client.of_type(TunnelClaimed):  # by the right numbers, but not granted
+            assert isinstance(claim, TunnelClaimed)
+            client.carry_out(client.lns.claim_decided(claim, client.now))
         assert dropped(client) == [DropReason.WRONG_MARK]
         assert client.answers == []
     assert len(client.lns.sessions()) == 1

@@ -19,6 +19,7 @@ from l2tp.core.effects import (
     SessionDown,
     SessionUp,
     Strayed,
+    TunnelClaimed,
 )
 from l2tp.core.views import SessionView
 from tests.support.l2tp_client import (
@@ -168,6 +169,10 @@ def test_another_client_cannot_send_into_the_session(client: Connected) -> None:
     stranger = replace(client.peer, mark=2)
     message = data(client.lns_tunnel, client.lns_session, b"\xff\x03\x00\x21" + PACKET)
     client.send_raw(message, stranger)
+    (claim,) = client.events
+    assert isinstance(claim, TunnelClaimed)
+    # Whose SA it is, IKE knows, and does not take it for the same client.
+    client.carry_out(client.lns.claim_decided(claim, client.now))
     dropped, strayed = client.events
     assert isinstance(dropped, Dropped)
     assert (dropped.peer, dropped.reason) == (stranger, DropReason.WRONG_MARK)

@@ -119,9 +119,9 @@ def test_probes_and_their_answers_are_told() -> None:
     client.deliver(host.advance(host.now + PROBE_INTERVAL))
     assert (len(host.told_of(Probed)), len(host.told_of(ProbeAnswered))) == (2, 1)
     # To what was not asked, or is answered already, nothing is an answer.
-    (sa,) = host.engine.ike_sas_of(next(iter(host.engine.clients)))
-    sequence = host.engine._liveness._watches[sa.client].sequence
-    for number in (sequence, sequence + 1):
+    (owner,) = host.engine.clients
+    (sa,) = host.engine.ike_sas_of(owner)
+    for number in (owner.probes, owner.probes + 1):
         answer = answer_to_probe(sa, probe(sa, number))
         assert answer is not None
         client.run([client.protect([answer], message_id=number + 1)])

@@ -77,9 +77,11 @@ def check_only(host: IkeHost, client: Dialin) -> None:
 
 @pytest.mark.parametrize(("nat", "port"), [(NAT, 62000), (OTHER_NAT, 61000)])
 @pytest.mark.parametrize(
-    ("key", "profile"), [(HERS, QUIET), (HERS, PHONE), (NAMED, LAPTOP)], ids=str
+    ("key", "profile"),
+    [(HERS, PHONE), (HERS, only(WINDOWS_10, OFFER)), (NAMED, replace(PHONE, fqdn=LAPTOP.fqdn))],
+    ids=["own key", "windows", "name"],
 )
-def test_what_only_it_can_prove_replaces_its_older_session(
+def test_who_begins_anew_replaces_its_older_session_by_what_only_it_can_prove(
     key: PresharedKey, profile: Profile, nat: str, port: int
 ) -> None:
     host = IkeHost(serving(HERS, NAMED, GROUP))
