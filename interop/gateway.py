@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cli.control import StatusRequest, build_response
+from cli.ikectl.client import ExchangeFailedError, NotRunningError, ask
+from interop.errors import LabError
 from interop.netns import Host
 from interop.process import Process
 from interop.settings import GatewaySettings
@@ -24,6 +27,10 @@ START_LIMIT = 60.0
 NOTIFY_MESSAGE = 4096
 VERIFY_LIMIT = 90.0
 """Seconds for `ikectl verify`, which starts Python twice; it gives up after 60 itself."""
+
+
+class GatewayError(LabError):
+    """The daemon does not answer."""
 
 
 def configuration(settings: GatewaySettings, extra: Mapping[str, str]) -> str:
@@ -119,9 +126,16 @@ class Ikev1d:
         return self.host.run(*command, *arguments)
 
     def status(self) -> dict[str, Any]:
-        """Return ``ikectl status --json``."""
-        answer: dict[str, Any] = json.loads(self.ikectl("status", "--json"))
-        return answer
+        """Return what ``ikectl status --json`` prints, without a Python of its own.
+
+        Raises `GatewayError`.
+        """
+        try:
+            answer = ask(str(self.host.path(CONTROL)), StatusRequest())
+        except (NotRunningError, ExchangeFailedError) as error:
+            raise GatewayError(f"no status: {type(error).__name__} {error}") from None
+        document: dict[str, Any] = json.loads(build_response(answer))
+        return document
 
     def clients(self) -> list[dict[str, Any]]:
         """Return the clients of `status`."""

@@ -28,33 +28,52 @@ class KernelSnapshot:
         return sorted(line for line in self.objects if line.startswith(f"{kind} "))
 
 
-def _xfrm(host: Host, name: str, *listing: str) -> list[str]:
-    entries = re.split(r"\n(?=\S)", host.run("ip", "xfrm", *listing).strip())
-    lines = [f"{name} {' '.join(entry.split())}" for entry in entries if entry]
-    return [_SEQUENCE_NUMBERS.sub("", line) for line in lines]
+_SEPARATOR = "link show dev lo"
+"""A question with a known answer, between the others: all are put to one `ip`."""
+_QUESTIONS = (
+    "address show",
+    "route show table all",
+    "rule show",
+    "neighbour show proxy",
+    # ip ends after a list of xfrm, whatever comes next.
+    "xfrm policy list",
+)
+_ASK = """
+ip -4 -oneline -batch -
+echo 1: lo:
+ip -4 -oneline xfrm state list nokeys
+"""
+_KINDS = ("address", "route", "rule", "proxy", "policy", "sa")
+"""What the answers are about, in their order."""
 
 
 def take_snapshot(host: Host) -> KernelSnapshot:
     """Look at everything on ``host`` that a gateway puts there."""
-    objects = _xfrm(host, "sa", "state", "list", "nokeys")
-    objects += _xfrm(host, "policy", "policy", "list")
-    objects += [
-        f"interface {name} {address}"
-        for name, addresses in host.interfaces().items()
-        for address in addresses or ["-"]
-    ]
-    listings = {
-        "route": ("-4", "route", "show", "table", "all"),
-        "rule": ("-4", "rule", "show"),
-        "proxy": ("-4", "neighbour", "show", "proxy"),
-    }
-    for kind, arguments in listings.items():
-        objects += [f"{kind} {' '.join(line.split())}" for line in _lines(host, arguments)]
+    listings = _listings(host)
+    interfaces = Path(f"/proc/{host.pid}/net/dev").read_text().splitlines()[2:]
+    without = {line.partition(":")[0].strip() for line in interfaces}
+    objects = []
+    for line in listings.pop("address"):
+        _, name, _, address, *_ = line.split()
+        objects.append(f"interface {name} {address.partition('/')[0]}")
+        without.discard(name)
+    objects += [f"interface {name} -" for name in without]
+    for kind, lines in listings.items():
+        objects += [_SEQUENCE_NUMBERS.sub("", f"{kind} {line}") for line in lines]
     return KernelSnapshot(frozenset(objects))
 
 
-def _lines(host: Host, arguments: tuple[str, ...]) -> list[str]:
-    return host.run("ip", *arguments).splitlines()
+def _listings(host: Host) -> dict[str, list[str]]:
+    """What `ip` says of each kind, a line for each object, single spaces within."""
+    questions = f"\n{_SEPARATOR}\n".join(_QUESTIONS) + "\n"
+    answers: list[list[str]] = [[]]
+    for line in host.run("sh", "-ec", _ASK, stdin=questions).splitlines():
+        words = line.replace("\\", " ").split()
+        if words[1:2] == ["lo:"]:
+            answers.append([])
+        else:
+            answers[-1].append(" ".join(words))
+    return dict(zip(_KINDS, answers, strict=True))
 
 
 def ipsec_drops(host: Host) -> dict[str, int]:

@@ -16,14 +16,15 @@ class StillWaitingError(LabError):
     """What was waited for did not come true within its limit."""
 
 
-def until(condition: Callable[[], T], what: str, limit: float) -> T:
+def until(condition: Callable[[], T], what: str, limit: float, interval: float = INTERVAL) -> T:
     """Call ``condition`` until it answers with something true, and return that.
 
-    ``what`` completes "waited for"; ``limit`` is in seconds. Raises `StillWaitingError`.
+    ``what`` completes "waited for"; ``limit`` and ``interval`` are in seconds. Raises
+    `StillWaitingError`.
     """
     deadline = time.monotonic() + limit
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise StillWaitingError(f"waited {limit:g} s for {what}")
-        time.sleep(INTERVAL)
+        time.sleep(interval)
     return answer

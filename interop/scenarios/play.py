@@ -13,7 +13,8 @@ from interop.wait import StillWaitingError, until
 
 CLEAN_LIMIT = 10.0
 """Seconds after a client's goodbye until nothing of it may be left in the gateway's kernel."""
-
+LOOK = 0.3
+"""Seconds between two looks at a kernel or a gateway: each takes several programs."""
 
 NAT_KEEPALIVE = b"\xff"
 """RFC 3948 section 2.3."""
@@ -67,7 +68,7 @@ def check_protected(stage: Stage, capture: Capture) -> None:
 def check_gone(stage: Stage) -> None:
     """Check that no client is left in the gateway's kernel. Raises `LeftoverError`."""
     try:
-        until(lambda: not stage.leftovers(), "the clients to be gone", CLEAN_LIMIT)
+        until(lambda: not stage.leftovers(), "the clients to be gone", CLEAN_LIMIT, LOOK)
     except StillWaitingError:
         raise LeftoverError("\n".join(["of a client there is left:", *stage.leftovers()])) from None
     stage.lab.note("nothing of the client is left in the gateway's kernel")

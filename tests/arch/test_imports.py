@@ -114,6 +114,7 @@ RULES = (
             "l2tp.wire",
             "l2tp.errors",
             "cli.control",
+            "cli.ikectl.client",
             "construct",
             "cryptography",
         ),
