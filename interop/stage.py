@@ -16,6 +16,7 @@ from interop.peers.ipsec import IpsecInitiator
 from interop.peers.libreswan import Libreswan
 from interop.peers.linux_client import LinuxClient
 from interop.peers.reference_gateway import ReferenceGateway
+from interop.peers.starter import Starter
 from interop.peers.strongswan import Connection, StrongSwan
 from interop.relay import Relay
 from interop.settings import GatewaySettings
@@ -127,8 +128,9 @@ class Stage:
         ``ike`` and ``esp`` are swanctl proposals, ``port`` and ``gateway_port`` the UDP ports of
         the traffic selectors: what it asks for. L2TP itself runs from ``l2tp_port``, 0 for one that
         the kernel picks, to 1701. A secret that is not given is the right one. ``program`` is
-        "strongswan" or "libreswan", which knows neither ``retransmit_tries`` nor ``fragment_size``;
-        ``encap`` insists on ESP in UDP. A ``certificate`` goes in the place of the secret; the IDs
+        "strongswan", "libreswan", which knows neither ``retransmit_tries`` nor ``fragment_size``,
+        or "starter", strongSwan by ipsec.conf, which has its own timers; ``encap`` insists on ESP
+        in UDP. A ``certificate`` goes in the place of the secret; the IDs
         are this side's and the gateway's, None for what the program makes of it.
         """
         connection = Connection(
@@ -149,6 +151,8 @@ class Stage:
         ipsec: IpsecInitiator
         if program == "libreswan":
             ipsec = Libreswan(host, retransmit_timeout=retransmit_timeout)
+        elif program == "starter":
+            ipsec = Starter(host)
         else:
             ipsec = StrongSwan(
                 host,

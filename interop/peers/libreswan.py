@@ -146,10 +146,14 @@ class Libreswan:
     def _whack(self, *arguments: str, limit: float = INITIATE_LIMIT) -> str:
         return self.host.run(f"{PROGRAMS}/whack", "--rundir", DIRECTORY, *arguments, limit=limit)
 
-    def load(self, connection: Connection) -> None:
-        """Load the connection and its secret, in place of what was loaded before."""
+    def wait_until_ready(self) -> None:
+        """Wait for its control socket. Raises `StillWaitingError`, `ProgramEndedError`."""
         self.process.wait_for_text("listening for IKE messages", START_LIMIT)
         until(self.host.path(CONTROL).is_socket, "pluto's control socket", START_LIMIT)
+
+    def load(self, connection: Connection) -> None:
+        """Load the connection and its secret, in place of what was loaded before."""
+        self.wait_until_ready()
         self.host.write(CONFIGURATION, _SETUP + _conn(connection, self._retransmit_timeout))
         if connection.certificate is not None:
             self._import(connection.certificate)
