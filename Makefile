@@ -9,6 +9,9 @@ IN_KERNEL := $(BIN)/python -m interop.kernel
 LAB_PACKAGES := iproute2 iptables iputils-ping kmod nftables tcpdump user-mode-linux util-linux \
 	libnss3-tools libstrongswan-standard-plugins openssl ppp softhsm2 strongswan-charon strongswan-swanctl xl2tpd
 
+# Real clients that the matrix alone has.
+INTEROP_PACKAGES := dbus-daemon ike-scan network-manager-l2tp strongswan-starter
+
 .PHONY: run test check lint types unit simulate kernel-tests interop packages clean
 
 run: .venv/installed packages
@@ -38,9 +41,12 @@ simulate: .venv/installed
 kernel-tests: .venv/installed packages
 	$(IN_KERNEL) -- $(BIN)/pytest tests/kernel
 
-# Every client in every position; the page is build/interop/index.html.
+# Every client in every position; the page is build/interop/index.html. INTEROP="--missing" takes up
+# a run that broke off, INTEROP="--failed" plays again what failed.
+INTEROP :=
 interop: .venv/installed packages
-	$(BIN)/python -m interop.matrix
+	@sh interop/install-packages.sh $(INTEROP_PACKAGES)
+	$(BIN)/python -m interop.matrix $(INTEROP)
 
 packages:
 	@sh interop/install-packages.sh $(LAB_PACKAGES)

@@ -1,12 +1,12 @@
 """``python -m interop.matrix``: plays the matrix and writes its page; `make interop`.
 
-Each position is played in a kernel of its own, two at a time.
+Cells that have been played stay until they are played again, so that a long run can be taken up
+where it ended, and those that failed be played once more.
 """
 
 import argparse
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -16,13 +16,15 @@ from pathlib import Path
 
 from interop.kernel import REPOSITORY
 from interop.matrix import page
-from interop.matrix.clients import ROWS, Row
+from interop.matrix.clients import ROWS
+from interop.matrix.play import LANES
 from interop.matrix.positions import POSITIONS
-from interop.matrix.results import Cell, Result, Step, Verdict, from_json, to_json
+from interop.matrix.record import Record
+from interop.matrix.results import Cell, Result, Verdict, to_json
 
 OUTPUT = REPOSITORY / "build" / "interop"
-POSITION_LIMIT = 3600
-"""Seconds that one position may take with all its clients."""
+CELL_LIMIT = 240
+"""Seconds that a cell may take on average before the kernel is ended."""
 
 
 def _revision() -> str:
@@ -31,73 +33,104 @@ def _revision() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def _play(position: str, cells: Sequence[tuple[Row, str]], output: Path) -> list[Result]:
-    """Play one position in a kernel; what is missing afterwards has failed with the kernel."""
-    parts = output / "parts" / position
-    parts.mkdir(parents=True)
-    names = [f"{row.name}:{auth}" for row, auth in cells]
-    command = [
-        *(sys.executable, "-m", "interop.kernel", "--timeout", str(POSITION_LIMIT)),
-        *("--share", str(output), "--"),
-        *(sys.executable, "-m", "interop.matrix.play", str(parts), position, *names),
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    """The cells that are asked for, in the order of the table."""
+    return [
+        Cell(row.name, auth, position)
+        for row in ROWS.values()
+        for auth in row.auths
+        for position in POSITIONS
+        if row.name in (options.client or ROWS)
+        and auth in (options.auth or row.auths)
+        and position in (options.position or POSITIONS)
     ]
-    with (parts / "run.log").open("w") as log:
-        done = subprocess.run(
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
-        )
-    file = parts / "results.json"
-    results = from_json(file.read_text())[0] if file.exists() else []
-    for folder in (parts / position).glob("*"):
-        (output / position).mkdir(exist_ok=True)
-        folder.rename(output / position / folder.name)
-    played = {(result.cell.client, result.cell.auth) for result in results}
-    for row, auth in cells:
-        if (row.name, auth) not in played:
-            detail = f"not played: the run ended with status {done.returncode}; see {parts}/run.log"
-            cell = Cell(row.name, auth, position)
-            results.append(Result(cell, Step.CONNECT, Verdict.FAILED, detail))
-    print(f"{position}: {page.summary(results)}", flush=True)
-    return results
 
 
-def main() -> int:
-    """Run the command line; 1 if a step failed."""
-    parser = argparse.ArgumentParser(prog="python -m interop.matrix", description=__doc__)
-    parser.add_argument("--client", choices=ROWS, action="append", help="this one alone")
-    parser.add_argument("--position", choices=POSITIONS, action="append", help="this one alone")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--markdown", type=Path, help="write the table for the documentation here")
-    options = parser.parse_args()
-    rows = [row for row in ROWS.values() if row.name in (options.client or ROWS)]
-    cells = [(row, auth) for row in rows for auth in row.auths]
-    output: Path = options.output.resolve()
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    begun = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        runs = [
-            pool.submit(_play, position, cells, output)
-            for position in options.position or POSITIONS
-        ]
-        results = [result for run in runs for result in run.result()]
+def _play(cells: Sequence[Cell], output: Path, lanes: int, log: Path) -> int:
+    """Play cells in a kernel; its exit status."""
+    limit = CELL_LIMIT * len(cells)
+    command = [
+        *(sys.executable, "-m", "interop.kernel", "--timeout", str(limit)),
+        *("--share", str(output), "--"),
+        *(sys.executable, "-m", "interop.matrix.play", "--lanes", str(lanes)),
+        *(str(output), _revision(), *(cell.name for cell in cells)),
+    ]
+    with log.open("w") as file:
+        return subprocess.run(
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False
+        ).returncode
+
+
+def _write(
+    results: Sequence[Result], revisions: Sequence[str], seconds: float, output: Path
+) -> dict[str, str]:
+    """Write the page and the file for programs; what they say about themselves."""
     about = {
-        "revision": _revision(),
+        "revision": ", ".join(dict.fromkeys(revisions)),
         "date": time.strftime("%Y-%m-%d"),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "seconds": f"{time.monotonic() - begun:.0f}",
+        "seconds": f"{seconds:.0f}",
     }
-    positions = {position.name: position.title for position in POSITIONS.values()}
-    clients = {row.name: row.title for row in ROWS.values()}
     (output / "matrix.json").write_text(to_json(results, about))
-    (output / "index.html").write_text(page.page(results, about, positions, clients, output))
+    (output / "index.html").write_text(page.page(results, about, *_titles(), output))
+    return about
+
+
+def _titles() -> tuple[dict[str, str], dict[str, str]]:
+    positions = {position.name: position.title for position in POSITIONS.values()}
+    return positions, {row.name: row.title for row in ROWS.values()}
+
+
+def main() -> int:
+    """Run the command line; 1 if a step failed or a cell could not be played."""
+    parser = argparse.ArgumentParser(prog="python -m interop.matrix", description=__doc__)
+    parser.add_argument("--client", choices=ROWS, action="append", help="this one alone")
+    parser.add_argument("--auth", action="append", help="psk or certificate alone")
+    parser.add_argument("--position", choices=POSITIONS, action="append", help="this one alone")
+    parser.add_argument("--missing", action="store_true", help="only what has not been played")
+    parser.add_argument("--failed", action="store_true", help="only what has failed")
+    parser.add_argument("--report", action="store_true", help="play nothing, write the page")
+    parser.add_argument("--kernels", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--lanes", type=int, default=LANES, help="positions at once in a kernel")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--markdown", type=Path, help="write the table for the documentation here")
+    options = parser.parse_args()
+    output: Path = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    record = Record(output)
+    chosen = _cells(options)
+    cells = [] if options.report else chosen
+    if options.missing or options.failed:
+        cells = record.left(cells, missing=options.missing, failed=options.failed)
+    for cell in cells:
+        record.forget(cell)
+    begun = time.monotonic()
+    # Neighbours go to different kernels: they take as long as each other.
+    shares = [share for k in range(options.kernels) if (share := cells[k :: options.kernels])]
+    with ThreadPoolExecutor(len(shares) or 1) as pool:
+        runs = [
+            pool.submit(_play, share, output, options.lanes, output / f"kernel-{number}.log")
+            for number, share in enumerate(shares)
+        ]
+        ended = [run.result() for run in runs]
+    for number, status in enumerate(ended):
+        if status:
+            print(f"a kernel ended with status {status}: see {output}/kernel-{number}.log")
+    seconds = time.monotonic() - begun
+    found = [played for cell in chosen if (played := record.played(cell)) is not None]
+    results = [result for of_cell, _ in found for result in of_cell]
+    about = _write(results, [about["revision"] for _, about in found], seconds, output)
     if options.markdown:
-        options.markdown.write_text(page.markdown(results, positions, clients))
+        options.markdown.write_text(page.markdown(results, about, *_titles()))
     for result in results:
         if result.verdict is Verdict.FAILED:
             print(f"FAILED {result.cell}: {result.step.heading}: {result.detail.splitlines()[0]}")
-    print(f"{page.summary(results)}; see {output}/index.html")
-    return int(any(result.verdict is Verdict.FAILED for result in results))
+    absent = [cell for cell in chosen if record.played(cell) is None]
+    if absent:
+        print(f"{len(absent)} cells not played, the first of them {absent[0]}")
+    print(f"{page.summary(results)}, in {seconds:.0f} s; see {output}/index.html")
+    return int(bool(absent) or any(result.verdict is Verdict.FAILED for result in results))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from interop.clients import CLIENTS
 from interop.clients.model import Client
+from interop.errors import LabError
 from interop.initiator.profiles import (
     APPLE_NAT_T,
     DRAFT_00,
@@ -19,8 +20,11 @@ from interop.initiator.profiles import (
 from interop.matrix.credentials import GATEWAY_NAME, client_identity
 from interop.matrix.results import Step
 from interop.netns import Host
+from interop.peers.ike_scan import first_message
+from interop.peers.network_manager import NetworkManager
 from interop.peers.xl2tpd import Link
 from interop.stage import Stage
+from interop.topology import GATEWAY_ADDRESS
 
 PSK = "psk"
 CERTIFICATE = "certificate"
@@ -72,6 +76,11 @@ class Row:
     """Steps that this client cannot take, each with the reason."""
     unable_behind_nat: str = ""
     """Why it gets nowhere with a NAT on the way, if it does not."""
+    connect: Callable[[Stage, str, str], str] | None = None
+    """What a program that is no client does instead on a machine, with one of ``auths``.
+
+    Returns what it printed.
+    """
 
 
 def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
@@ -83,7 +92,7 @@ def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
             user=user,
             program=program,
             certificate=client_identity(user),
-            remote_id=GATEWAY_NAME if program == "strongswan" else f"@{GATEWAY_NAME}",
+            remote_id=f"@{GATEWAY_NAME}" if program == "libreswan" else GATEWAY_NAME,
         )
 
     return make
@@ -107,10 +116,62 @@ def _emulated(client: Client) -> Row:
     )
 
 
+def _network_manager(*, libreswan: bool) -> Callable[[Stage, str, str, str], MatrixClient]:
+    def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
+        made = NetworkManager(
+            stage.lab[machine],
+            GATEWAY_ADDRESS,
+            psk=stage.settings.psk,
+            user=user,
+            password=stage.settings.users[user],
+            certificate=client_identity(user) if auth == CERTIFICATE else None,
+            libreswan=libreswan,
+        )
+        stage.lab.stack.callback(made.stop)
+        return made
+
+    return make
+
+
+def _ike_scan(stage: Stage, machine: str, auth: str) -> str:
+    return first_message(stage.lab[machine], GATEWAY_ADDRESS, auth)
+
+
+def _no_client(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
+    raise LabError("this program is no VPN client")
+
+
 _REAL = tuple(
     Row(program, f"{title}, xl2tpd, pppd", (PSK, CERTIFICATE), _linux(program))
-    for program, title in (("strongswan", "strongSwan"), ("libreswan", "libreswan"))
+    for program, title in (
+        ("strongswan", "strongSwan by swanctl"),
+        ("starter", "strongSwan by ipsec.conf"),
+        ("libreswan", "libreswan"),
+    )
+)
+_NETWORK_MANAGER = tuple(
+    Row(
+        name,
+        f"NetworkManager-l2tp, {title}, xl2tpd, pppd",
+        (PSK, CERTIFICATE),
+        _network_manager(libreswan=title == "libreswan"),
+    )
+    for name, title in (
+        ("network-manager", "strongSwan"),
+        ("network-manager-libreswan", "libreswan"),
+    )
+)
+_IKE_SCAN = Row(
+    "ike-scan",
+    "ike-scan, its first message",
+    (PSK, CERTIFICATE),
+    _no_client,
+    {step: "it sends a first message, and reads the answer" for step in Step if step != "connect"},
+    connect=_ike_scan,
 )
 ROWS: Mapping[str, Row] = MappingProxyType(
-    {row.name: row for row in (*_REAL, *map(_emulated, CLIENTS.values()))}
+    {
+        row.name: row
+        for row in (*_REAL, *_NETWORK_MANAGER, _IKE_SCAN, *map(_emulated, CLIENTS.values()))
+    }
 )

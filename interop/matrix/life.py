@@ -11,7 +11,7 @@ from interop.errors import LabError
 from interop.matrix.clients import MatrixClient
 from interop.matrix.results import Step
 from interop.peers.xl2tpd import Link
-from interop.scenarios.play import CLEAN_LIMIT, check_gone
+from interop.scenarios.play import CLEAN_LIMIT, LOOK, check_gone
 from interop.stage import OFFICE_NETWORK, TRANSFER_SIZE, Stage, TrafficError
 from interop.topology import OFFICE_ADDRESS
 from interop.traffic import PORT, ping, transfer
@@ -27,6 +27,8 @@ IMPATIENT: Mapping[str, str] = MappingProxyType(
 """What the gateway is told, so that nobody waits for minutes to see a dead client found."""
 IDLE = 8.0
 """Seconds without traffic of its own: the gateway asks more than once."""
+SMALL_TRANSFER = 1 << 17
+"""Bytes that show after each step that traffic goes on: some 100 packets each way."""
 FOUND_DEAD_LIMIT = 60.0
 """Seconds from a client's last word until the gateway has nothing of it any more."""
 
@@ -62,16 +64,20 @@ def connect(lives: Lives) -> None:
 
 def traffic(lives: Lives) -> None:
     """Content arrives as sent, both ways, for all at once, each from its own inner address."""
+    _move(lives, TRANSFER_SIZE)
+
+
+def _move(lives: Lives, size: int) -> None:
     office = lives.stage.lab["office"]
 
     def both_ways(index: int) -> None:
         host, link = lives.clients[index].host, lives.links[index]
         if not ping(host, OFFICE_ADDRESS):
             raise TrafficError(f"the office does not answer the pings of {host.name}")
-        up = transfer(host, office, OFFICE_ADDRESS, TRANSFER_SIZE, PORT + index)
+        up = transfer(host, office, OFFICE_ADDRESS, size, PORT + index)
         if up.source != link.address:
             raise TrafficError(f"{host.name} is {link.address}, but sends from {up.source}")
-        transfer(office, host, link.address, TRANSFER_SIZE)
+        transfer(office, host, link.address, size)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(both_ways, range(len(lives.clients))))
@@ -88,7 +94,7 @@ def rekey_esp(lives: Lives) -> None:
         return all(now.get(user, {}).get("spi_in") != before[user]["spi_in"] for user in before)
 
     # The client's last message of the exchange may still be on its way to the gateway.
-    until(renewed, "another inbound SA of each", CLEAN_LIMIT)
+    until(renewed, "another inbound SA of each", CLEAN_LIMIT, LOOK)
     _check_unnoticed(lives, before)
 
 
@@ -107,7 +113,7 @@ def _check_unnoticed(lives: Lives, before: dict[str, dict[str, Any]]) -> None:
         for name in ("client", "mark", "tunnel_id", "session_id", "inner_address"):
             if after.get(user, {}).get(name) != session[name]:
                 raise ChangedSessionError(f"{user}: {name} is not {session[name]} any more")
-    traffic(lives)
+    _move(lives, SMALL_TRANSFER)
 
 
 def idle(lives: Lives) -> None:
@@ -125,20 +131,21 @@ def hang_up(lives: Lives) -> None:
             lambda: len(lives.status()) < len(lives.clients),
             "the first to be gone",
             FOUND_DEAD_LIMIT,
+            LOOK,
         )
         rest = Lives(lives.stage, lives.clients[1:], lives.links[1:])
-        traffic(rest)
+        _move(rest, SMALL_TRANSFER)
         for client in rest.clients:
             client.hang_up()
     # A client that sends no Delete is gone when nothing of it answers any more.
-    until(lambda: not lives.status(), "the gateway to have no client", FOUND_DEAD_LIMIT)
+    until(lambda: not lives.status(), "the gateway to have no client", FOUND_DEAD_LIMIT, LOOK)
     check_gone(lives.stage)
 
 
 def come_back(lives: Lives) -> None:
     """All dial in again, and traffic flows."""
     connect(lives)
-    traffic(lives)
+    _move(lives, SMALL_TRANSFER)
 
 
 def vanish(lives: Lives) -> None:
@@ -146,7 +153,7 @@ def vanish(lives: Lives) -> None:
     internet = lives.stage.lab["internet"]
     internet.run("ip", "link", "set", "west0", "down")
     try:
-        until(lambda: not lives.status(), "the gateway to find them dead", FOUND_DEAD_LIMIT)
+        until(lambda: not lives.status(), "the gateway to find them dead", FOUND_DEAD_LIMIT, LOOK)
         check_gone(lives.stage)
     finally:
         internet.run("ip", "link", "set", "west0", "up")

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from types import MappingProxyType
 
+from interop.matrix.absent import ABSENT
 from interop.matrix.results import Cell, Result, Step, Verdict
 
 SIGNS: Mapping[Verdict, str] = MappingProxyType(
@@ -53,6 +54,7 @@ def page(
         "<p>✓ passed &ensp; ✗ failed &ensp; - the client cannot &ensp; · not reached</p>",
         *(_failure(result, evidence, positions, clients) for result in failures),
         _unable(results, clients),
+        _absent(),
     ]
     return "\n".join(parts) + "\n"
 
@@ -67,13 +69,66 @@ def summary(results: Iterable[Result]) -> str:
     return ", ".join(counts)
 
 
+_MARKDOWN_HEAD = """# The interop matrix
+
+Made by `make interop` and `python -m interop.matrix --report --markdown docs/matrix.md`; what is
+played is in [lab.md](lab.md#the-matrix). {summary}.
+Date {date}, commit {revision}, kernel {kernel}.
+
+A field holds the number of steps that passed, of {steps}, or the one that failed.
+
+"""
+
+
 def markdown(
+    results: Sequence[Result],
+    about: Mapping[str, str],
+    positions: Mapping[str, str],
+    clients: Mapping[str, str],
+) -> str:
+    """Return the matrix as a page of the documentation: a line for each client and kind of proof.
+
+    A field holds the number of steps that passed, or where it stopped; reasons follow.
+    """
+    parts = [
+        _MARKDOWN_HEAD.format(
+            summary=summary(results).capitalize(), steps=len(Step), **dict(about)
+        ),
+        _markdown_table(results, positions, clients),
+        _markdown_reasons(results, Verdict.FAILED, "What failed", positions, clients),
+        _markdown_reasons(results, Verdict.UNABLE, "What clients cannot do", positions, clients),
+        "\n## What is not there\n\n",
+        *(f"- {name}: {reason}\n" for name, reason in ABSENT.items()),
+    ]
+    return "".join(parts)
+
+
+def _markdown_reasons(
+    results: Iterable[Result],
+    verdict: Verdict,
+    title: str,
+    positions: Mapping[str, str],
+    clients: Mapping[str, str],
+) -> str:
+    """A list of what was said of the steps with this verdict, each thing once, and of where."""
+    where: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        if result.verdict is verdict:
+            cell, said = result.cell, result.detail.splitlines()[0]
+            if verdict is Verdict.FAILED:
+                head = f"{clients[cell.client]}, {cell.auth}, {positions[cell.position]}"
+            else:
+                head = clients[cell.client]
+            where.setdefault((head, said), {})[result.step.heading] = None
+    if not where:
+        return ""
+    lines = [f"- {head}: {', '.join(steps)}: {said}" for (head, said), steps in where.items()]
+    return "\n".join([f"\n## {title}\n", *lines]) + "\n"
+
+
+def _markdown_table(
     results: Sequence[Result], positions: Mapping[str, str], clients: Mapping[str, str]
 ) -> str:
-    """Return the matrix as a table for the documentation: a line for each client and kind of proof.
-
-    A field holds the number of steps that passed, or where it stopped.
-    """
     by_cell = _by_cell(results)
     shown = [name for name in positions if any(cell.position == name for cell in by_cell)]
     head = ["client", "proof", *(positions[name] for name in shown)]
@@ -178,3 +233,8 @@ def _unable(results: Iterable[Result], clients: Mapping[str, str]) -> str:
         for client, step, reason in sorted(reasons)
     )
     return f"<section><h2>What clients cannot do</h2><ul>{items}</ul></section>"
+
+
+def _absent() -> str:
+    items = "".join(f"<li>{escape(name)}: {escape(why)}" for name, why in ABSENT.items())
+    return f"<section><h2>What is not there</h2><ul>{items}</ul></section>"

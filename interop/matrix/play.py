@@ -1,28 +1,35 @@
-"""``python -m interop.matrix.play OUTPUT CELL...``: plays cells of one position.
+"""``python -m interop.matrix.play OUTPUT REVISION CELL...``: plays cells, CLIENT:AUTH:POSITION.
 
-To be run in the lab's kernel. CELL is ``CLIENT:AUTH``. The results go to ``OUTPUT/results.json``,
-and what tells why to a folder for each cell beside it.
+To be run in the lab's kernel. Each position has a stage of its own; several live side by side, as
+most of a client's life is waiting. What came of a cell goes to `interop.matrix.record`.
 """
 
 import argparse
+import fcntl
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from interop.capture import Capture
 from interop.errors import LabError
+from interop.kernel import artefacts
 from interop.matrix.clients import ROWS, MatrixClient, Row
 from interop.matrix.credentials import SECTION, gateway_files
 from interop.matrix.life import IMPATIENT, STEPS, Lives
 from interop.matrix.positions import POSITIONS, Position
-from interop.matrix.results import Cell, Result, Step, Verdict, to_json, unfinished
+from interop.matrix.record import Record
+from interop.matrix.results import Cell, Result, Step, Verdict, unfinished
 from interop.scenarios.play import check_gone
 from interop.stage import Stage
 from interop.topology import GATEWAY_ADDRESS
 
+LANES = 3
+"""Positions in one kernel at once: with more, none has the processor when it needs it."""
 DETAIL = 600
 """Characters of a failure's text, from its end; all of it is in the cell's folder."""
 
@@ -32,7 +39,6 @@ class Evidence:
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True)
         self._stage = stage
         self._begins = {log: log.stat().st_size for log in self._logs()}
 
@@ -58,20 +64,20 @@ def play(
     position: Position,
     row: Row,
     auth: str,
-    output: Path,
+    folder: Path,
     steps: Sequence[Step] = tuple(Step),
 ) -> list[Result]:
     """Let the clients of a cell live; a result for each of the steps."""
     cell = Cell(row.name, auth, position.name)
     stage.lab.note(f"--- {cell}")
-    evidence = Evidence(stage, output / cell.folder)
+    evidence = Evidence(stage, folder)
     capture = Capture(stage.lab["internet"], "east0")
     results: list[Result] = []
     clients: list[MatrixClient] = []
     try:
         results = _steps(stage, position, row, cell, clients, evidence, steps)
     finally:
-        with _settled(stage):
+        with _settled(stage, checked=bool(results) and results[-1].verdict is Verdict.PASSED):
             for client in clients:
                 client.stop()
         capture.packets()
@@ -99,10 +105,14 @@ def _steps(
             continue
         begun = time.monotonic()
         try:
-            if step is Step.CONNECT:
-                for machine, user in position.callers:
-                    clients.append(row.make(stage, machine, user, cell.auth))
-            STEPS[step](lives)
+            if row.connect is not None:
+                for machine, _ in position.callers:
+                    evidence.write(f"{machine}-answer.log", row.connect(stage, machine, cell.auth))
+            else:
+                if step is Step.CONNECT:
+                    for machine, user in position.callers:
+                        clients.append(row.make(stage, machine, user, cell.auth))
+                STEPS[step](lives)
         except (LabError, OSError) as error:
             seconds = time.monotonic() - begun
             evidence.write(f"{step}.failure", f"{type(error).__name__}: {error}\n")
@@ -117,11 +127,15 @@ def _steps(
 
 
 @contextmanager
-def _settled(stage: Stage) -> Iterator[None]:
-    """Leave the stage as it was found, for the next cell: with a new gateway, if need be."""
+def _settled(stage: Stage, *, checked: bool) -> Iterator[None]:
+    """Leave the stage as it was found, for the next cell: with a new gateway, if need be.
+
+    The last step of a life, if it has passed, has ``checked`` that already.
+    """
     try:
         yield
-        check_gone(stage)
+        if not checked:
+            check_gone(stage)
     except LabError as error:
         stage.lab.note(f"another gateway for the next client: {error}")
         with suppress(LabError):
@@ -132,31 +146,96 @@ def _settled(stage: Stage) -> Iterator[None]:
 def play_position(
     position: Position,
     cells: Sequence[tuple[Row, str]],
-    output: Path,
+    record: Record,
+    directory: Path,
+    about: Mapping[str, str],
     steps: Sequence[Step] = tuple(Step),
-) -> None:
-    """Play cells of one position, each client on the same machines as the one before it."""
+) -> list[Result]:
+    """Play cells of one position, each client on the same machines as the one before it.
+
+    The machines' logs go below ``directory``; ``about`` is for the record.
+    """
     extra: dict[str, str] = {**IMPATIENT, "[certificate]": SECTION}
     topology = position.topology()
     if topology.gateway_address != GATEWAY_ADDRESS:
         extra["gateway"] = f'public_address = "{GATEWAY_ADDRESS}"'
     results: list[Result] = []
-    directory = output / "lab" / position.name
-    with Stage(topology, directory, extra=extra, files=gateway_files()) as stage:
+    with ExitStack() as open_stage:
+        with _alone(directory.parent):
+            stage = open_stage.enter_context(
+                Stage(topology, directory, extra=extra, files=gateway_files())
+            )
         for row, auth in cells:
-            results += play(stage, position, row, auth, output, steps)
-            (output / "results.json").write_text(to_json(results, {}))
+            cell = Cell(row.name, auth, position.name)
+            found = play(stage, position, row, auth, record.begin(cell), steps)
+            record.finish(cell, found, about)
+            results += found
+    return results
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep the other programs of this run from the block while one is in it.
+
+    Stages that are all built at once get in each other's way until none is ready in time.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lane(record: Record, revision: str, cells: Sequence[Cell]) -> None:
+    """Play cells of one position in a program, and in another one what it leaves if it breaks."""
+    log = artefacts() / f"{cells[0].position}.log"
+    command = [sys.executable, "-m", "interop.matrix.play", str(record.directory), revision]
+    while cells:
+        with log.open("a") as file:
+            subprocess.run(
+                [*command, "--here", *(cell.name for cell in cells)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                check=False,
+            )
+        left = [cell for cell in cells if record.played(cell) is None]
+        for broken in left[:1]:
+            detail = f"the player broke off: {log.read_text()[-DETAIL:]}"
+            first = Result(broken, Step.CONNECT, Verdict.FAILED, detail)
+            record.begin(broken)
+            record.finish(broken, [first, *unfinished(broken, list(Step)[1:])], _about(revision))
+        cells = left[1:]
+
+
+def _about(revision: str) -> dict[str, str]:
+    return {"revision": revision, "date": time.strftime("%Y-%m-%d")}
 
 
 def main() -> int:
     """Run the command line; its exit status says whether the run, not its cells, went well."""
     parser = argparse.ArgumentParser(prog="python -m interop.matrix.play", description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("position", choices=POSITIONS)
-    parser.add_argument("cells", nargs="+", metavar="CLIENT:AUTH")
+    parser.add_argument("revision", help="what the gateway is, for the record")
+    parser.add_argument("cells", nargs="+", type=Cell.named, metavar="CLIENT:AUTH:POSITION")
+    parser.add_argument("--lanes", type=int, default=LANES, help="positions at once")
+    parser.add_argument("--here", action="store_true", help="in this program; one position")
     options = parser.parse_args()
-    cells = [(ROWS[name], auth) for name, auth in (cell.split(":") for cell in options.cells)]
-    play_position(POSITIONS[options.position], cells, options.output)
+    record = Record(options.output)
+    cells: list[Cell] = options.cells
+    positions = dict.fromkeys(cell.position for cell in cells)
+    if options.here:
+        (name,) = positions
+        rows = [(ROWS[cell.client], cell.auth) for cell in cells]
+        about = _about(options.revision)
+        play_position(POSITIONS[name], rows, record, artefacts() / name, about)
+        return 0
+    with ThreadPoolExecutor(options.lanes) as pool:
+        lanes = [
+            pool.submit(_lane, record, options.revision, [c for c in cells if c.position == name])
+            for name in positions
+        ]
+        for lane in lanes:
+            lane.result()
     return 0
 
 

@@ -63,6 +63,17 @@ class Cell:
         return f"{self.client}, {self.auth}, {self.position}"
 
     @property
+    def name(self) -> str:
+        """What command lines call it, CLIENT:AUTH:POSITION."""
+        return f"{self.client}:{self.auth}:{self.position}"
+
+    @classmethod
+    def named(cls, name: str) -> "Cell":
+        """The cell that `name` names. Raises ValueError."""
+        client, auth, position = name.split(":")
+        return cls(client, auth, position)
+
+    @property
     def folder(self) -> str:
         """The cell's evidence, below that of the run."""
         return f"{self.position}/{self.client}-{self.auth}"

@@ -5,7 +5,8 @@ from pathlib import Path
 from interop.matrix.clients import ROWS, MatrixClient, Row
 from interop.matrix.play import play_position
 from interop.matrix.positions import POSITIONS
-from interop.matrix.results import Step, Verdict, from_json
+from interop.matrix.record import Record
+from interop.matrix.results import Step, Verdict
 from interop.stage import Stage
 
 # Rekeying has its own tests, in test_gateway_crowd.py.
@@ -13,8 +14,9 @@ STEPS = (Step.CONNECT, Step.IDLE, Step.HANG_UP, Step.COME_BACK, Step.VANISH)
 
 
 def test_two_clients_behind_one_nat_live_their_lives(artefacts: Path) -> None:
-    play_position(POSITIONS["two-clients"], [(ROWS["strongswan"], "psk")], artefacts, STEPS)
-    results, _ = from_json((artefacts / "results.json").read_text())
+    cells = [(ROWS["strongswan"], "psk")]
+    record = Record(artefacts)
+    results = play_position(POSITIONS["two-clients"], cells, record, artefacts / "lab", {}, STEPS)
     assert [(result.step, result.verdict, result.detail) for result in results] == [
         (step, Verdict.PASSED, "") for step in STEPS
     ]
@@ -33,8 +35,10 @@ def test_a_client_with_another_key_is_red_and_the_next_one_green(artefacts: Path
 
     wrong = Row("wrong-key", "", right.auths, with_another_key)
     steps = (Step.CONNECT, Step.TRAFFIC, Step.HANG_UP)
-    play_position(POSITIONS["no-nat"], [(wrong, "psk"), (right, "psk")], artefacts, steps)
-    results, _ = from_json((artefacts / "results.json").read_text())
+    cells = [(wrong, "psk"), (right, "psk")]
+    record = Record(artefacts)
+    results = play_position(POSITIONS["no-nat"], cells, record, artefacts / "lab", {}, steps)
+    assert record.failed(results[0].cell)
     first, *rest = results[: len(steps)]
     assert (first.step, first.verdict) == (Step.CONNECT, Verdict.FAILED)
     assert "establishing IKE_SA failed" in first.detail

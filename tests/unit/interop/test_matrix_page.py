@@ -13,7 +13,7 @@ CELL = Cell("strongswan", "psk", "no-nat")
 OTHER = replace(CELL, position="client-nat")
 CLIENTS = {"strongswan": "strongSwan <5>", "phone": "A phone"}
 POSITIONS = {"no-nat": "no NAT", "client-nat": "client behind NAT", "server-nat": "not played"}
-ABOUT = {"revision": "abc", "date": "2026-11-26"}
+ABOUT = {"revision": "abc", "date": "2026-11-26", "kernel": "6.18"}
 
 STOPPED = [
     Result(CELL, Step.CONNECT, Verdict.PASSED, "", 1.25),
@@ -82,11 +82,17 @@ def test_the_page_has_a_square_for_each_step_and_a_way_to_each_failure(tmp_path:
 
 
 def test_the_table_says_where_it_stopped() -> None:
-    assert markdown(RESULTS, POSITIONS, CLIENTS).splitlines() == [
+    lines = markdown(RESULTS, ABOUT, POSITIONS, CLIENTS).splitlines()
+    assert [line for line in lines if line.startswith("|")] == [
         "| client | proof | no NAT | client behind NAT |",
         "| --- | --- | --- | --- |",
         "| strongSwan <5> | psk | ✗ traffic both ways | ✓ 7, 1 not in this client |",
     ]
+    assert [line for line in lines if line.startswith("- strongSwan")] == [
+        "- strongSwan <5>, psk, no NAT: traffic both ways: TrafficError: <script> & co",
+        "- strongSwan <5>: Main Mode rekey: it never renews Phase 1",
+    ]
+    assert "Date 2026-11-26, commit abc, kernel 6.18." in "\n".join(lines)
 
 
 def test_the_summary_counts() -> None:
