@@ -178,10 +178,12 @@ class Stage:
         password: str | None = None,
         psk: str | None = None,
         certificate: Identity | None = None,
+        lets_server_rekey: bool = False,
     ) -> EmulatedMachine:
         """An emulated client on ``machine``. A secret that is not given is the right one.
 
-        A ``certificate`` goes in the place of the preshared key.
+        A ``certificate`` goes in the place of the preshared key. ``lets_server_rekey`` is for a
+        gateway that is set to do so.
         """
         made = EmulatedMachine(
             self.lab[machine],
@@ -191,6 +193,7 @@ class Stage:
             user=user,
             password=self.settings.users.get(user, "") if password is None else password,
             certificate=certificate,
+            lets_server_rekey=lets_server_rekey,
         )
         self.lab.stack.callback(made.stop)
         return made

@@ -70,7 +70,10 @@ class ClientStoppedError(LabError):
 
 
 class EmulatedMachine:
-    """``client`` on ``host``, which dials ``server``; the user's side of it."""
+    """``client`` on ``host``, which dials ``server``; the user's side of it.
+
+    ``lets_server_rekey`` is for a server that is set to do so.
+    """
 
     def __init__(
         self,
@@ -82,11 +85,13 @@ class EmulatedMachine:
         user: str,
         password: str,
         certificate: Identity | None = None,
+        lets_server_rekey: bool = False,
     ) -> None:
         self.host = host
         self.client = client
         self._server = server
         self._secrets = Secrets(psk.encode(), Account(user, password), certificate)
+        self._lets_server_rekey = lets_server_rekey
         self._before: Life | None = None
         self._line: _Line | None = None
         self._asked = 0
@@ -99,7 +104,14 @@ class EmulatedMachine:
     def dial_in(self) -> Link:
         """Connect, and wait for the link. Raises `ClientStoppedError`, `StillWaitingError`."""
         self.stop()
-        line = _Line(self.host, self.client, self._server, self._secrets, self._before)
+        line = _Line(
+            self.host,
+            self.client,
+            self._server,
+            self._secrets,
+            self._before,
+            lets_server_rekey=self._lets_server_rekey,
+        )
         self._line = line
         line.do(lambda engine, now: engine.dial(now))
         (up,) = until(lambda: line.told_of(Up), f"{self.client.name} to connect", CONNECT_LIMIT)
@@ -162,7 +174,14 @@ class _Line:
     """One connection: the engine, all that it uses, and the thread that carries its packets."""
 
     def __init__(
-        self, host: Host, client: Client, server: str, secrets: Secrets, before: Life | None
+        self,
+        host: Host,
+        client: Client,
+        server: str,
+        secrets: Secrets,
+        before: Life | None,
+        *,
+        lets_server_rekey: bool,
     ) -> None:
         inner = host.interfaces()["wan0"][0]
         self._server = server
@@ -178,7 +197,14 @@ class _Line:
         self._tun = Tun(host, INTERFACE)
         l2tp_port = self._l2tp.getsockname()[1]
         path = ClientPath(ip_address(inner), ip_address(server), l2tp_port=l2tp_port)
-        self.engine = EmulatedClient(client, secrets, path, os.urandom, before=before)
+        self.engine = EmulatedClient(
+            client,
+            secrets,
+            path,
+            os.urandom,
+            before=before,
+            lets_server_rekey=lets_server_rekey,
+        )
         self._told: list[Effect] = []
         self._lock = threading.RLock()
         self._alarm, self._bell = os.pipe()
