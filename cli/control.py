@@ -209,7 +209,29 @@ class MetricsRequest:
     KIND: ClassVar[str] = "metrics"
 
 
-Request = PingRequest | StatusRequest | DownRequest | VerifyRequest | MetricsRequest
+@dataclass(frozen=True, slots=True)
+class LedgerRequest:
+    """List all that a process of the gateway has in the kernel: of its supervisor, in lines."""
+
+    KIND: ClassVar[str] = "ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class FactsRequest:
+    """What `verify` is to know of a process of the gateway: of its supervisor, one line."""
+
+    KIND: ClassVar[str] = "facts"
+
+
+Request = (
+    PingRequest
+    | StatusRequest
+    | DownRequest
+    | VerifyRequest
+    | MetricsRequest
+    | LedgerRequest
+    | FactsRequest
+)
 
 
 # --- responses ---------------------------------------------------------------------------------
@@ -302,7 +324,15 @@ class UnknownRequestError(ControlError):
 
 _REQUESTS: dict[str, type[Request]] = {
     kind.KIND: kind
-    for kind in (PingRequest, StatusRequest, DownRequest, VerifyRequest, MetricsRequest)
+    for kind in (
+        PingRequest,
+        StatusRequest,
+        DownRequest,
+        VerifyRequest,
+        MetricsRequest,
+        LedgerRequest,
+        FactsRequest,
+    )
 }
 _RESPONSES: dict[str, type[Response]] = {
     kind.KIND: kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
+from typing import Protocol
 
 
 class PoolExhaustedError(Exception):
@@ -21,6 +22,16 @@ class AddressInUseError(Exception):
         self.address = address
         self.holder = holder
         super().__init__(f"{address} is in use")
+
+
+class Rivals(Protocol):
+    """Other pools that lease the same addresses."""
+
+    def take(self, address: IPv4Address) -> bool:
+        """Keep the others off an address; False if one of them has it."""
+
+    def give_back(self, address: IPv4Address) -> None:
+        """Let the others have it again."""
 
 
 def parse_range(text: str) -> tuple[IPv4Address, IPv4Address]:
@@ -43,12 +54,21 @@ def parse_range(text: str) -> tuple[IPv4Address, IPv4Address]:
 class AddressPool:
     """Addresses from ``ranges``, less ``reserved`` (the gateway's own and users' static ones).
 
-    A lease is known by a number of the caller's, such as a session ID.
+    A lease is known by a number of the caller's, such as a session ID. Where `rivals` lease the
+    same addresses, each begins with another `part` of them: (0, 2) is the first half.
     """
 
-    def __init__(self, ranges: Iterable[str], reserved: Iterable[IPv4Address] = ()) -> None:
+    def __init__(
+        self,
+        ranges: Iterable[str],
+        reserved: Iterable[IPv4Address] = (),
+        rivals: Rivals | None = None,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         self._ranges = [parse_range(text) for text in ranges]
         self._reserved = frozenset(reserved)
+        self._rivals = rivals
+        self._part = part
         self._holders: dict[IPv4Address, int] = {}
         self._leases: dict[int, IPv4Address] = {}
         self._last: dict[str, IPv4Address] = {}
@@ -67,14 +87,16 @@ class AddressPool:
     def lease(self, key: int, user: str, static: IPv4Address | None = None) -> IPv4Address:
         """An address for ``user`` under ``key``.
 
-        Raises PoolExhaustedError, AddressInUseError for a static address, ValueError for a key
-        that holds a lease.
+        Raises PoolExhaustedError, also for a static address that a rival has leased,
+        AddressInUseError for one that was leased here, ValueError for a key that holds a lease.
         """
         if key in self._leases:
             raise ValueError(f"{key} holds a lease already")
+        if static in self._holders:
+            raise AddressInUseError(static, self._holders[static])
+        if static is not None and not self._take(static):
+            raise PoolExhaustedError(f"{static} is in use in another process of the gateway")
         address = static or self._choose(user)
-        if address in self._holders:
-            raise AddressInUseError(address, self._holders[address])
         self._free.pop(address, None)
         self._holders[address] = key
         self._leases[key] = address
@@ -90,6 +112,8 @@ class AddressPool:
         if address is None:
             return
         del self._holders[address]
+        if self._rivals is not None:
+            self._rivals.give_back(address)
         if self._is_dynamic(address):
             self._leased -= 1
             self._free[address] = None
@@ -104,20 +128,41 @@ class AddressPool:
         return dict(self._leases)
 
     def _choose(self, user: str) -> IPv4Address:
-        last = self._last.get(user)
-        if last in self._free and self._owners.get(last) == user:
-            return last
-        for address in self._walk:
-            return address
-        for address in self._free:
-            return address
+        for address in self._candidates(user):
+            if self._take(address):
+                return address
         raise PoolExhaustedError(
-            f"all {len(self._leases)} addresses are in use: enlarge the pool or end idle sessions"
+            f"all {self.size} addresses are in use: enlarge the pool or end idle sessions"
         )
 
+    def _take(self, address: IPv4Address) -> bool:
+        return self._rivals is None or self._rivals.take(address)
+
+    def _candidates(self, user: str) -> Iterator[IPv4Address]:
+        last = self._last.get(user)
+        if last in self._free and self._owners.get(last) == user:
+            yield last
+        # Not `yield from`, which would close the walk with the first address that is taken.
+        for address in self._walk:  # noqa: UP028
+            yield address
+        yield from self._free
+        if self._rivals is not None:  # they may have given back what the walk has passed by
+            yield from self._untouched()
+
     def _untouched(self) -> Iterator[IPv4Address]:
+        index, count = self._part
+        begin = sum(int(end) - int(start) + 1 for start, end in self._ranges) * index // count
+        passed = 0
+        before: list[range] = []
+        after: list[range] = []
         for start, end in self._ranges:
-            for number in range(int(start), int(end) + 1):
+            numbers = range(int(start), int(end) + 1)
+            split = min(max(begin - passed, 0), len(numbers))
+            before.append(numbers[:split])
+            after.append(numbers[split:])
+            passed += len(numbers)
+        for numbers in (*after, *before):
+            for number in numbers:
                 address = IPv4Address(number)
                 if address not in self._reserved and address not in self._holders:
                     yield address

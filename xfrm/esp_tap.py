@@ -9,13 +9,13 @@ in the kernel and never wakes the program up. A flood is read slowly, and the re
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from xfrm import bpf
 from xfrm.constants import IPPROTO_ESP, IPPROTO_UDP
 from xfrm.errors import KernelError
 
@@ -32,21 +32,9 @@ AT_ONCE = 50
 PAUSE = 0.25
 """Seconds between two looks at the socket."""
 
-# linux/bpf_common.h, linux/filter.h
-_LD_W_ABS, _LD_H_ABS, _LD_B_ABS = 0x20, 0x28, 0x30
-_LD_W_IND, _LD_H_IND = 0x40, 0x48
-_LDX_B_MSH = 0xB1
-_MUL_K, _RSH_K = 0x24, 0x74
-_JEQ_K, _JSET_K = 0x15, 0x45
-_RET_K = 0x06
-_PKTTYPE = 0xFFFFF000 + 4
-"""SKF_AD_OFF + SKF_AD_PKTTYPE."""
 _PACKET_HOST = 0
 """linux/if_packet.h: for this machine."""
 _FRAGMENT_OFFSET = 0x1FFF
-
-_INSTRUCTION = struct.Struct("=HBBI")
-_PROGRAM = struct.Struct("@HP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +53,27 @@ class StrayEsp:
 def program(multiplier: int, shift: int, stamp: int) -> bytes:
     """The filter: lets through the ESP whose SPI times `multiplier`, shifted, is not `stamp`."""
     # Packets begin with their IP header. A load beyond the end of a packet drops it.
-    lines: list[tuple[int, str, str, int]] = [
-        (_LD_W_ABS, "", "", _PKTTYPE),
-        (_JEQ_K, "", "drop", _PACKET_HOST),
-        (_LD_H_ABS, "", "", 6),
-        (_JSET_K, "drop", "", _FRAGMENT_OFFSET),
-        (_LDX_B_MSH, "", "", 0),  # X = length of the IP header
-        (_LD_B_ABS, "", "", 9),
-        (_JEQ_K, "esp", "", IPPROTO_ESP),
-        (_JEQ_K, "", "drop", IPPROTO_UDP),
-        (_LD_H_IND, "", "", 2),
-        (_JEQ_K, "", "drop", NAT_T_PORT),
-        (_LD_W_IND, "", "", 8),
-        (_JEQ_K, "drop", "check", 0),  # the non-ESP marker
-        (_LD_W_IND, "", "", 0),  # esp
-        (_MUL_K, "", "", multiplier),  # check
-        (_RSH_K, "", "", shift),
-        (_JEQ_K, "drop", "", stamp),
-        (_RET_K, "", "", SNAP_LENGTH),
-        (_RET_K, "", "", 0),  # drop
+    lines: list[bpf.Line] = [
+        (bpf.LD_W_ABS, "", "", bpf.PKTTYPE),
+        (bpf.JEQ_K, "", "drop", _PACKET_HOST),
+        (bpf.LD_H_ABS, "", "", 6),
+        (bpf.JSET_K, "drop", "", _FRAGMENT_OFFSET),
+        (bpf.LDX_B_MSH, "", "", 0),  # X = length of the IP header
+        (bpf.LD_B_ABS, "", "", 9),
+        (bpf.JEQ_K, "esp", "", IPPROTO_ESP),
+        (bpf.JEQ_K, "", "drop", IPPROTO_UDP),
+        (bpf.LD_H_IND, "", "", 2),
+        (bpf.JEQ_K, "", "drop", NAT_T_PORT),
+        (bpf.LD_W_IND, "", "", 8),
+        (bpf.JEQ_K, "drop", "check", 0),  # the non-ESP marker
+        (bpf.LD_W_IND, "", "", 0),  # esp
+        (bpf.MUL_K, "", "", multiplier),  # check
+        (bpf.RSH_K, "", "", shift),
+        (bpf.JEQ_K, "drop", "", stamp),
+        (bpf.RET_K, "", "", SNAP_LENGTH),
+        (bpf.RET_K, "", "", 0),  # drop
     ]
-    labels = {"esp": 12, "check": 13, "drop": len(lines) - 1}
-
-    def distance(label: str, line: int) -> int:
-        return labels[label] - line - 1 if label else 0
-
-    return b"".join(
-        _INSTRUCTION.pack(code, distance(yes, line), distance(no, line), k)
-        for line, (code, yes, no, k) in enumerate(lines)
-    )
+    return bpf.assemble(lines, {"esp": 12, "check": 13, "drop": len(lines) - 1})
 
 
 def parse(packet: bytes) -> StrayEsp | None:
@@ -122,16 +102,13 @@ class EspTap:
     def open(self, multiplier: int, shift: int, stamp: int) -> None:
         """Begin to listen; the numbers are those of `program`. Raises KernelError."""
         code = program(multiplier, shift, stamp)
-        buffer = ctypes.create_string_buffer(code, len(code))
-        count = len(code) // _INSTRUCTION.size
-        argument = _PROGRAM.pack(count, ctypes.addressof(buffer))
         try:
             self._socket = tap = socket.socket(
                 socket.AF_PACKET,
                 socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
                 socket.htons(ETH_P_IP),
             )
-            tap.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, argument)
+            bpf.attach(tap, SO_ATTACH_FILTER, code)
             tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             # What has come before the filter was there.
             with suppress(BlockingIOError):

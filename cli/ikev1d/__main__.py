@@ -16,7 +16,10 @@ from cli.ikev1d.control import ControlSocketError
 from cli.ikev1d.logs import configure
 from cli.ikev1d.machine import LINUX
 from cli.ikev1d.open_files import raise_file_limit
-from cli.ikev1d.service import StartError, serve
+from cli.ikev1d.processes.errors import WorkerError
+from cli.ikev1d.processes.supervisor import supervise
+from cli.ikev1d.service import serve
+from cli.ikev1d.start import StartError
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd need not try again."""
@@ -68,8 +71,11 @@ def main() -> int:
             print(f"cannot write {arguments.trace}: {error.strerror}", file=sys.stderr)
             return 1
     try:
-        asyncio.run(serve(config, machine))
-    except (StartError, ControlSocketError) as error:
+        if config.gateway.workers > 1 and machine.trace is None:
+            supervise(config, machine)
+        else:
+            asyncio.run(serve(config, machine))
+    except (StartError, ControlSocketError, WorkerError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

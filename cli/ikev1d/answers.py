@@ -12,12 +12,16 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 
+import msgspec
+
 from cli.control import (
     DownRequest,
     DownResponse,
     ErrorCode,
     ErrorResponse,
+    FactsRequest,
     GatewayStatus,
+    LedgerRequest,
     MetricsRequest,
     MetricsResponse,
     PingRequest,
@@ -37,6 +41,7 @@ from cli.ikev1d.open_files import file_limit
 from cli.ikev1d.status import BATCH, client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT
+from cli.ikev1d.verify.ledger import write_ledger
 from cli.ikev1d.verify.process import VerifyError, look_at_machine
 from cli.ikev1d.verify.running import RunningFacts, check_running
 from xfrm.errors import KernelError
@@ -84,6 +89,10 @@ class Answers:
                 return await self._verify()
             case MetricsRequest():
                 return MetricsResponse(text=await self.metrics.text())
+            case LedgerRequest():
+                return self._ledger()
+            case FactsRequest():
+                return self._facts()
             case _:
                 return await self._status()
 
@@ -137,11 +146,15 @@ class Answers:
         if self._verifying.locked():
             return ErrorResponse(ErrorCode.BUSY, "somebody else is verifying already")
         async with self._verifying:
-            found = await look_at_machine(
-                self._in_force.config.path, self._sas, self._lns.data_paths
-            )
+            found = await look_at_machine(self._in_force.config.path, self._ledger)
         running = check_running(await self._running_facts(), self._in_force.config)
         return VerifyResponse(running=True, findings=(*found, *running))
+
+    def _ledger(self) -> AsyncGenerator[bytes]:
+        return write_ledger(self._sas, self._lns.data_paths)
+
+    async def _facts(self) -> AsyncGenerator[bytes]:
+        yield msgspec.json.encode(await self._running_facts()) + b"\n"
 
     async def _running_facts(self) -> RunningFacts:
         clients, data_paths = self._ike.engine.clients, self._lns.data_paths

@@ -12,8 +12,8 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
 from cli.control import (
@@ -59,16 +59,31 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._connections = Connections()
 
+    def lock(self) -> None:
+        """Keep other daemons off the path. Raises ControlSocketError."""
+        if self._lock is not None:
+            return
+        with self._errors():
+            self._path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            self._lock = _lock(self._path)
+
     async def start(self) -> None:
         """Open the socket, taking away the one that a killed daemon left.
 
         Raises ControlSocketError where another daemon runs on this path, where something else than
         a socket is there, or where the directory cannot be written.
         """
-        try:
-            self._path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-            self._lock = _lock(self._path)
+        self.lock()
+        with self._errors():
             listener = _listener(self._path)
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listener, limit=MAX_REQUEST
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self._unlock()
             raise ControlSocketError(
@@ -78,9 +93,6 @@ class ControlServer:
         except ControlSocketError:
             self._unlock()
             raise
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, limit=MAX_REQUEST
-        )
 
     async def close(self) -> None:
         """Close the socket and every connection, and remove the socket's file."""

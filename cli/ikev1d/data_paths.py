@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import Machine
+from cli.ikev1d.processes.others import Others
 from l2tp.core.effects import (
     ConfigureLink,
     DataPathFailed,
@@ -65,6 +66,7 @@ class DataPaths:
 
     `on_datagram` gets what arrives on the kernel's tunnel sockets for this program, `carry_out` the
     engine's effects. `policy` gives, for a mark, the IPsec policy of such a socket (`TunnelEnds`).
+    `others` are the gateway's other processes.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class DataPaths:
         policy: Callable[[int], bytes],
         on_datagram: Callable[[Datagram], None],
         carry_out: Callable[[list[Effect]], None],
+        others: Others,
     ) -> None:
+        self._others = others
         self._engine = engine
         self._proxy_arp = proxy_arp
         self._client_id = client_id
@@ -174,12 +178,23 @@ class DataPaths:
 
         Its own sessions follow it; those of others in this flow leave the kernel.
         """
+        self._others.flow(mark, flow)
         crowded = self._flows.announce(mark, flow)
         for session_id in self._of_client.get(mark, ()):
             if self._open[session_id].flow.peer != flow.peer:
                 # On the loop's next turn, when its SAs have moved, or the kernel lets nothing out.
                 self._after(session_id, self._follow(session_id, flow.peer, mark))
-        for session_id, session in self._open.items() if crowded else ():
+        if crowded:
+            self._clear(flow)
+
+    def announced_elsewhere(self, mark: int, flow: Flow) -> None:
+        """A client of another process of the gateway may send in this flow from now on."""
+        if self._flows.announce(mark, flow):
+            self._clear(flow)
+
+    def _clear(self, flow: Flow) -> None:
+        """Take the sessions in a flow out of the kernel, if several clients may send there."""
+        for session_id, session in self._open.items():
             if isinstance(session.path, TunDataPath) or session.flow.peer != flow.peer:
                 continue
             if self._flows.is_shared(session.mark, session.flow):
@@ -187,15 +202,22 @@ class DataPaths:
 
     def continued(self, other: int, mark: int) -> None:
         """The client with mark `other` goes on under this mark, in whose flows it is."""
-        self._flows.forget(other)
+        self.forget(other)
         for session_id in self._of_client.get(other, ()):
             peer = self._engine.peer_of(session_id)
             if peer is not None:
-                self._flows.announce(mark, Flow(peer.local, peer.address, peer.port))
+                flow = Flow(peer.local, peer.address, peer.port)
+                self._others.flow(mark, flow)
+                self._flows.announce(mark, flow)
                 self._after(session_id, self._follow(session_id, peer.address, mark))
 
     def forget(self, mark: int) -> None:
         """The client is gone."""
+        self._others.flow_ended(mark)
+        self._flows.forget(mark)
+
+    def forget_elsewhere(self, mark: int) -> None:
+        """A client of another process is gone."""
         self._flows.forget(mark)
 
     # --- jobs ------------------------------------------------------------------------------------

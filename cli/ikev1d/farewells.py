@@ -38,12 +38,18 @@ class Farewells:
         self._free: list[int] = []
 
     def open(self) -> list[Send]:
-        """Begin anew; what an earlier run would have said. Raises OSError."""
+        """Begin anew; what an earlier run would have said. Raises OSError.
+
+        If it had several processes, each had a file of its own, which is removed.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(self._path, flags, 0o600)
-        earlier = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        earlier = [os.pread(self._file, os.fstat(self._file).st_size, 0)]
         os.ftruncate(self._file, 0)
-        slots = (earlier[at : at + SLOT] for at in range(0, len(earlier), SLOT))
+        for own in sorted(self._path.parent.glob(f"{self._path.name}.[0-9]*")):
+            earlier.append(own.read_bytes())
+            own.unlink()
+        slots = (file[at : at + SLOT] for file in earlier for at in range(0, len(file), SLOT))
         return [send for slot in slots for send in _read(slot)]
 
     def keep(self, mark: int, words: Sequence[Send]) -> None:

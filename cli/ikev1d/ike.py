@@ -11,11 +11,11 @@ from cli.ikev1d.config.model import Config, Connection
 from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.machine import Machine
+from cli.ikev1d.processes.others import Others
 from cli.ikev1d.revocation import Revocation
 from cli.ikev1d.story import Story, Told
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import IKE_PORT, IkeSockets
-from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import CertificateCredential, Credentials, PresharedKey
 from ikev1.core.effects import (
     AgreeDh,
@@ -58,9 +58,17 @@ FAREWELL_DELAY = 0.5
 
 
 def make_settings(
-    config: Config, unusable: Collection[str], *, esp_on_ike_port: bool, traced: bool = False
+    config: Config,
+    unusable: Collection[str],
+    *,
+    esp_on_ike_port: bool,
+    traced: bool = False,
+    parts: int = 1,
 ) -> Settings:
-    """The engine's settings: what the operator allows, less what the kernel lacks."""
+    """The engine's settings: what the operator allows, less what the kernel lacks.
+
+    It is one of so many `parts` of the gateway.
+    """
     public_address = config.gateway.public_address
     return Settings(
         ike=IkePolicy(
@@ -103,7 +111,7 @@ def make_settings(
         public_address=None if public_address is None else str(public_address),
         esp_on_ike_port=esp_on_ike_port,
         traced=traced,
-        half_open_limit=config.ike.half_open_limit,
+        half_open_limit=-(-config.ike.half_open_limit // parts),
         half_open_per_address=config.ike.half_open_per_address,
         half_open_lifetime=config.ike.half_open_timeout,
         connections={
@@ -131,7 +139,7 @@ class IkeHost:
     client that has sent an IKE message, `client_gone` with mark, name and cause for each client of
     which nothing is left, `child_coming` with each child SA before the client can send through it,
     and `child_up` once it is up. `continued` is called with the mark under which a client goes on
-    and the one that it had beside it.
+    and the one that it had beside it. `others` are the gateway's other processes.
     """
 
     def __init__(
@@ -149,13 +157,16 @@ class IkeHost:
         child_coming: Callable[[ChildSa], None],
         child_up: Callable[[ChildUp], None],
         continued: Callable[[int, int], None],
+        others: Others,
     ) -> None:
+        self._parts = others.share.count
         self._trace = machine.trace
         self._sockets = sockets
         self.engine = Responder(
             self._settings(config, unusable),
-            MarkSpace(config.marks.base, config.marks.mask),
+            others.marks(config),
             machine.random,
+            others.has_client,
         )
         self._sas = sas
         self._story = story
@@ -234,6 +245,7 @@ class IkeHost:
             unusable,
             esp_on_ike_port=self._sockets.esp_on_ike_port,
             traced=self._trace is not None,
+            parts=self._parts,
         )
 
     def close(self, cause: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cli.ikev1d.config import Config
+from cli.ikev1d.config import Config, ConfigError, load
+from cli.ikev1d.logs import ClientLog
 
 FIXED = ("gateway", "marks", "l2tp", "ppp", "metrics")
 """Sections that cannot change while clients are connected."""
@@ -14,12 +15,21 @@ class InForce:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._at_start = config
+        self._log = ClientLog("ikev1d")
         self._written = _written(config)
 
-    def replace(self, config: Config) -> None:
-        """Take over another configuration, as far as that goes without a restart."""
-        self.config = config
-        self._written = _written(config)
+    def reread(self) -> Config | None:
+        """Take over what the file has now, as far as that goes without a restart.
+
+        None, with the cause in the log, where that is wrong.
+        """
+        try:
+            self.config = load(self.config.path)
+        except ConfigError as error:
+            self._log.error("configuration not reloaded: the old one stays", cause=error)
+            return None
+        self._written = _written(self.config)
+        return self.config
 
     @property
     def waiting(self) -> tuple[str, ...]:

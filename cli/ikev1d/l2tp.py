@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from cli.ikev1d.config import Config, Place
@@ -13,6 +14,7 @@ from cli.ikev1d.data_paths import DataPaths
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.metrics.counters import L2tpCounters
+from cli.ikev1d.processes.others import ALONE, Others
 from cli.ikev1d.timer import Timer
 from cli.ikev1d.udp import ANY_ADDRESS
 from l2tp.core.effects import (
@@ -51,7 +53,9 @@ CLOSE_TIME = 0.5
 """Seconds that clients get to acknowledge our StopCCN when the gateway stops."""
 
 
-def make_settings(config: Config, of_client: Callable[[int], ClientSettings]) -> LnsSettings:
+def make_settings(
+    config: Config, of_client: Callable[[int], ClientSettings], others: Others = ALONE
+) -> LnsSettings:
     """The engine's settings from the operator's configuration, and from what is of each client."""
     ppp = config.ppp
     reserved = [ppp.local_address]
@@ -67,10 +71,16 @@ def make_settings(config: Config, of_client: Callable[[int], ClientSettings]) ->
             auth_protocols=tuple(AuthProtocol(method) for method in ppp.auth),
             auth_name=config.gateway.name or name,
         ),
-        pool=AddressPool([str(range_) for range_ in ppp.pool], reserved),
+        pool=AddressPool(
+            [str(range_) for range_ in ppp.pool],
+            reserved,
+            others.rivals,
+            (others.share.index, others.share.count),
+        ),
         host_name=name,
         shared_secret=config.l2tp.secret.reveal() if config.l2tp.secret else None,
         of_client=of_client,
+        foreign_tunnel_ids=others.foreign_tunnel_ids,
         max_tunnels=config.marks.count,
     )
 
@@ -106,7 +116,7 @@ class LnsHost:
     of one that goes on in a tunnel which has ended, `claimed` with the marks of a tunnel's owner
     and of one that goes on in it, `dialled_anew` with that of one that has a tunnel and begins
     another one, `logged_in` with a user and its mark, and with mark and session of each of its
-    other sessions.
+    other sessions. `others` are the gateway's other processes.
     """
 
     def __init__(
@@ -122,11 +132,13 @@ class LnsHost:
         claimed: Callable[[int, int], None],
         dialled_anew: Callable[[int], None],
         logged_in: Callable[[str, int, int, int], None],
+        others: Others = ALONE,
     ) -> None:
         self._config = config
+        self._others = others
         self._trace = machine.trace
         self._connection = connection
-        self.engine = Lns(make_settings(config, self._of_client), machine.random)
+        self.engine = Lns(make_settings(config, self._of_client, others), machine.random)
         self._mark_mask = config.marks.mask
         self._users = _make_users(config)
         self._without_address = _without_address(config)
@@ -143,7 +155,9 @@ class LnsHost:
         self._logged_in = logged_in
         self.counters = L2tpCounters()
         self._log = ClientLog("ikev1d.l2tp")
-        self._memory = machine.tunnel_memory(config.gateway.control_socket.with_name("tunnels"))
+        self._memory = machine.tunnel_memory(
+            others.own(config.gateway.control_socket.with_name("tunnels"))
+        )
         self._loop = asyncio.get_running_loop()
         self._timer = Timer(self._advance)
         self._progress = asyncio.Event()
@@ -158,6 +172,7 @@ class LnsHost:
             policy,
             self._receive,
             self._carry_out,
+            others,
         )
 
     async def start(self) -> None:
@@ -233,6 +248,15 @@ class LnsHost:
         self._without_address = _without_address(config)
         self._same_user = config.ppp.same_user
 
+    def end_user(self, user: str, cause: str) -> None:
+        """End the sessions of a user."""
+        for session_id in tuple(self._sessions_of.get(user, ())):
+            self._carry_out(self.engine.close_session(session_id, self._loop.time(), cause))
+
+    def received_elsewhere(self, datagram: Datagram) -> None:
+        """A datagram of a client of ours has come to another process of the gateway."""
+        self._receive(datagram)
+
     def _of_client(self, mark: int) -> ClientSettings:
         """What the client's connection has to say about its tunnels."""
         own = self._config.connection(self._connection(mark))
@@ -245,6 +269,9 @@ class LnsHost:
     def _receive(self, datagram: Datagram) -> None:
         # The other bits are the administrator's; in clear they may be all there is.
         mark = datagram.mark & self._mark_mask
+        if mark and not self._others.receives(mark, datagram.source.host):
+            self._others.pass_on(datagram)
+            return
         peer = Peer(mark, datagram.local_address, datagram.source.host, datagram.source.port)
         if self._trace is not None:
             self._trace.l2tp_received(datagram.payload, peer)
@@ -300,16 +327,27 @@ class LnsHost:
                 "the user may have no address of the pool",
                 f"permit the pool in the address column of {self._without_address[answer.user]}",
             )
-        older = self._sessions_of.get(answer.user, ()) if isinstance(answer, AuthAccepted) else ()
-        if older and self._same_user == "keep":
-            answer = AuthRejected(
-                "the user is connected already", 'set ppp.same_user to "several" or "replace"'
-            )
-        elif older and self._same_user == "replace":
-            for session_id in tuple(older):
-                cause = "replaced: the user has connected again"
-                self._carry_out(self.engine.close_session(session_id, self._loop.time(), cause))
-        self._carry_out(self.engine.complete(effect.ticket, answer, self._loop.time()))
+        if not isinstance(answer, AuthAccepted):
+            self._complete(effect.ticket, answer)
+            return
+        here = bool(self._sessions_of.get(answer.user))
+        elsewhere = self._others.has_user(answer.user)
+        cause = "replaced: the user has connected again"
+        if (here or elsewhere) and self._same_user == "keep":
+            remedy = 'set ppp.same_user to "several" or "replace"'
+            self._complete(effect.ticket, AuthRejected("the user is connected already", remedy))
+            return
+        if self._same_user == "replace":
+            self.end_user(answer.user, cause)
+        # Its own address goes to the newer session in any case (`l2tp.core.session`).
+        if elsewhere and (self._same_user == "replace" or answer.address is not None):
+            then = partial(self._complete, effect.ticket, answer)
+            self._others.end_user(answer.user, cause, then)
+        else:
+            self._complete(effect.ticket, answer)
+
+    def _complete(self, ticket: int, answer: AuthAccepted | AuthRejected) -> None:
+        self._carry_out(self.engine.complete(ticket, answer, self._loop.time()))
 
     def _decide(self, claim: TunnelClaimed) -> None:
         self._claimed(claim.owner_mark, claim.peer.mark)
@@ -368,7 +406,9 @@ class LnsHost:
                 )
                 self._user_connected(event)
             case SessionDown():
-                _forget(self._sessions_of, event.user, event.session_id)
+                known = event.user in self._sessions_of
+                if not _forget(self._sessions_of, event.user, event.session_id) and known:
+                    self._others.user_out(event.user)
                 log.info(
                     "user disconnected" if event.user else "session ended",
                     user=event.user or "none",
@@ -383,6 +423,8 @@ class LnsHost:
                 log.debug("L2TP dropped", reason=event.reason.value, detail=event.detail)
 
     def _user_connected(self, event: SessionUp) -> None:
+        if event.user not in self._sessions_of:
+            self._others.user_in(event.user)
         sessions = self._sessions_of.setdefault(event.user, set())
         for older in sessions:
             peer = self.engine.peer_of(older)

@@ -9,26 +9,25 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 from cli.control import ErrorCode, ErrorResponse, Request, Response
-from cli.ikev1d.addresses import AddressError, local_addresses
+from cli.ikev1d.addresses import local_addresses
 from cli.ikev1d.answers import VERSION, Answers
-from cli.ikev1d.config import Config, ConfigError, load
-from cli.ikev1d.expiry import ExpiryWatch
+from cli.ikev1d.config import Config
 from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
-from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.look_alikes import LookAlikes
 from cli.ikev1d.machine import LINUX, Machine
-from cli.ikev1d.metrics.listener import ListenError, MetricsListener
+from cli.ikev1d.processes.others import ALONE, Others, Wishes
+from cli.ikev1d.start import start_errors, tell_the_operator, usable_algorithms
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
-from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT, IkeSockets
+from cli.ikev1d.udp import IkeSockets
+from ikev1.core.clients import Client
 from ikev1.core.effects import ChildSa, ChildUp
 from ikev1.core.spi import MULTIPLIER, SHIFT
-from l2tp.datapath.errors import DataPathError
 from l2tp.datapath.flows import Flow
 from xfrm.errors import KernelError
 from xfrm.esp_tap import StrayEsp
@@ -47,17 +46,22 @@ STRAY_CLIENT = 15.0
 """The same for one that has been told that its tunnel has ended."""
 
 
-class StartError(Exception):
-    """The gateway cannot start; the text says why and what to do."""
-
-
 async def serve(config: Config, machine: Machine = LINUX) -> None:
     """Run the gateway until SIGTERM or SIGINT. Raises StartError, ControlSocketError."""
-    stop = asyncio.Event()
+    await serve_among(config, machine, asyncio.Event(), ALONE)
+
+
+async def serve_among(
+    config: Config, machine: Machine, stop: asyncio.Event, others: Others
+) -> None:
+    """Run one process of the gateway, until a signal or `stop`.
+
+    Raises StartError, ControlSocketError.
+    """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(config, machine)
+    gateway = Gateway(config, machine, others)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     try:
         await gateway.start()
@@ -76,9 +80,10 @@ def spare_the_loop() -> None:
 
 
 class Gateway:
-    """All layers of one running gateway."""
+    """All layers of one running gateway, or of one process of it that has `others`."""
 
-    def __init__(self, config: Config, machine: Machine = LINUX) -> None:
+    def __init__(self, config: Config, machine: Machine = LINUX, others: Others = ALONE) -> None:
+        self._others = others
         self._in_force = InForce(config)
         self._machine = machine
         self._log = ClientLog("ikev1d")
@@ -89,7 +94,8 @@ class Gateway:
         self._story = Story(config)
         self._unusable: frozenset[str] = frozenset()
         """ESP algorithms of the configuration that the kernel lacks."""
-        self._control = machine.control_server(config.gateway.control_socket, self._answer)
+        socket = others.own(config.gateway.control_socket)
+        self._control = machine.control_server(socket, self._answer)
         self._resync: asyncio.Task[None] | None = None
         self._addresses: list[str] = []
         self._leaving: dict[int, str] = {}
@@ -113,23 +119,10 @@ class Gateway:
         # First, for it proves that no other gateway runs whose SAs we would take for leftovers.
         await self._control.start()
         self._undo.push_async_callback(self._control.close)
-        try:
+        with start_errors(self._config):
             left = await self._open()
-        except AddressError as error:
-            where = self._config.where("gateway.interfaces")
-            raise StartError(f"{error}; see {where}") from error
-        except DataPathError as error:
-            raise StartError(f"the kernel cannot serve L2TP: {error}") from error
-        except KernelError as error:
-            raise StartError(f"the kernel cannot serve IPsec: {error}") from error
-        except ListenError as error:
-            where = self._config.where("metrics.listen")
-            raise StartError(f"cannot serve metrics: {error}; see {where}") from error
-        except OSError as error:
-            raise StartError(
-                f"cannot open UDP ports {IKE_PORT} and {NAT_T_PORT}: {error.strerror}; "
-                "stop the other IKE daemon (ss -lunp shows it), and run as root"
-            ) from error
+        if not self._others.alone:
+            return
         if left:
             self._log.warning("removed what an earlier run had left in the kernel", count=left)
         for warning in self._config.warnings:
@@ -147,13 +140,18 @@ class Gateway:
         config = self._config
         await self._sadb.open()
         self._undo.callback(self._sadb.close)
-        left = await self._sas.open()
-        self._undo.push_async_callback(self._sas.close)
-        self._try_algorithms()
+        left = 0
+        if self._others.unusable is None:
+            left = await self._sas.open()
+            self._undo.push_async_callback(self._sas.close)
+            self._unusable = usable_algorithms(config, self._sadb, self._log)
+        else:
+            self._unusable = self._others.unusable
         self._addresses = await local_addresses(config.gateway)
         sockets = self._machine.ike_sockets(self._addresses)
         self._undo.callback(sockets.close)
-        farewells = self._machine.farewells(config.gateway.control_socket.with_name("farewells"))
+        socket = config.gateway.control_socket
+        farewells = self._machine.farewells(self._others.own(socket.with_name("farewells")))
         self._undo.callback(farewells.close)
         self._ike = IkeHost(
             config,
@@ -169,6 +167,7 @@ class Gateway:
             self._child_coming,
             self._child_up,
             self._continued,
+            self._others,
         )
         self._undo.callback(self._ike.close, "the gateway stops")
         self._lns = LnsHost(
@@ -183,6 +182,7 @@ class Gateway:
             self._ike.unite,
             self._dialled_anew,
             self._logged_in,
+            self._others,
         )
         self._undo.push_async_callback(self._lns.close)
         self._look_alikes = LookAlikes(
@@ -193,15 +193,19 @@ class Gateway:
         self._answers = Answers(
             self._in_force, self._addresses, self._sas, self._ike, self._lns, self._story
         )
-        expiry = ExpiryWatch(self._in_force)
-        expiry.start()
-        self._undo.callback(expiry.stop)
         self._answers.metrics.start()
         self._undo.callback(self._answers.metrics.stop)
-        if config.metrics is not None:
-            listener = MetricsListener(self._answers.metrics.text)
-            await listener.start(str(config.metrics.address), config.metrics.port)
-            self._undo.push_async_callback(listener.close)
+        if self._others.alone:
+            await tell_the_operator(self._in_force, self._answers.metrics.text, self._undo)
+        await self._others.join(
+            Wishes(
+                flow=self._lns.data_paths.announced_elsewhere,
+                flow_ended=self._lns.data_paths.forget_elsewhere,
+                end_user=self._lns.end_user,
+                end_client=self._close_client,
+                l2tp=self._lns.received_elsewhere,
+            )
+        )
         sockets.start(self._ike.receive)
         self._say_farewell(farewells, sockets)
         self._listen_for_stray_esp(self._ike)
@@ -223,7 +227,8 @@ class Gateway:
         """Hear of clients of an earlier run; without it they find out by themselves, but later."""
 
         def stray(esp: StrayEsp) -> None:
-            if not self._addresses or esp.destination in self._addresses:
+            here = not self._addresses or esp.destination in self._addresses
+            if here and self._others.receives(0, esp.source):
                 ike.stray_esp(esp)
 
         tap = self._machine.esp_tap(stray)
@@ -234,34 +239,14 @@ class Gateway:
         else:
             self._undo.callback(tap.close)
 
-    def _try_algorithms(self) -> None:
-        """Find out which ESP algorithms the kernel has. Raises StartError if it has none."""
-        esp = self._config.esp
-        refused = missing(self._sadb, esp.encryption, esp.integrity)
-        if refused.keys() >= set(esp.encryption):
-            raise StartError(f"the kernel cannot serve ESP: {next(iter(refused.values()))}")
-        for name, reason in refused.items():
-            key = "esp.encryption" if name in esp.encryption else "esp.integrity"
-            self._log.warning(
-                "the kernel lacks an ESP algorithm; clients get another one",
-                algorithm=name,
-                cause=reason,
-                remedy=f"remove it from {key}",
-                see=self._config.where(key),
-            )
-        self._unusable = frozenset(refused)
-
     def reload(self) -> None:
         """Read the configuration again: preshared keys, users and policies are taken over.
 
         Addresses, marks and what else cannot change while clients are connected wait for a restart.
         """
-        try:
-            config = load(self._config.path)
-        except ConfigError as error:
-            self._log.error("configuration not reloaded: the old one stays", cause=error)
+        config = self._in_force.reread()
+        if config is None:
             return
-        self._in_force.replace(config)
         if self._ike is not None and self._lns is not None:
             self._ike.reconfigure(config, self._unusable)
             self._lns.reconfigure(config)
@@ -328,8 +313,20 @@ class Gateway:
             self._lns.client_at(child.mark, flow)
 
     def _client_up(self, mark: int) -> None:
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        if client is not None:
+            self._others.client_in(mark, client.proof)
+            self._replace_elsewhere(client)
         # Who dies before its first Quick Mode, and cannot be asked, would keep its mark for hours.
         self._watch_idle(mark)
+
+    def _replace_elsewhere(self, client: Client) -> None:
+        """End a client that has come again while it is connected to another process."""
+        proof = client.proof
+        policy = self._config.connection(client.connection).same_identity
+        if proof is not None and policy == "replace" and self._others.has_client(proof):
+            cause = f"replaced: the client has connected again from {client.path}"
+            self._others.end_client(proof, cause)
 
     def _child_up(self, event: ChildUp) -> None:
         # The Delete of an older child may have been faster than HASH(3): its tunnel is in this one.
@@ -343,6 +340,8 @@ class Gateway:
 
     def _client_gone(self, mark: int, client_id: str, cause: str) -> None:
         self._stop_watching(mark)
+        if self._ike is not None and self._ike.engine.clients.by_mark(mark) is None:
+            self._others.client_out(mark)
         if self._lns is not None:
             self._leaving[mark] = client_id
             self._lns.client_gone(mark, cause)
@@ -350,6 +349,7 @@ class Gateway:
 
     def _continued(self, mark: int, other: int) -> None:
         """Two clients have turned out to be one, and what the other had is under this mark now."""
+        self._others.client_out(other)
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None
         if self._lns is None or client is None:
             return

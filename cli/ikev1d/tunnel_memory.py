@@ -27,14 +27,18 @@ class TunnelMemory:
         self._file: int | None = None
 
     def open(self) -> dict[int, Standing]:
-        """Begin anew; what an earlier run has left, by our tunnel ID. Raises OSError."""
+        """Begin anew; what an earlier run has left, by our tunnel ID. Raises OSError.
+
+        If it had several processes, each had a file of its own, which is removed.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.open(self._path, flags, MODE)
-        data = os.pread(self._file, RECORDS * RECORD.size, 0)
+        tunnels = _read(os.pread(self._file, RECORDS * RECORD.size, 0))
         os.ftruncate(self._file, 0)
-        whole = data[: len(data) // RECORD.size * RECORD.size]
-        records = (Standing(*record) for record in RECORD.iter_unpack(whole))
-        return {number: record for number, record in enumerate(records) if record.peer_tunnel_id}
+        for own in self._path.parent.glob(f"{self._path.name}.[0-9]*"):
+            tunnels |= _read(own.read_bytes())
+            own.unlink()
+        return tunnels
 
     def keep(self, tunnel_id: int, standing: Standing) -> None:
         """A tunnel is up, or has come further."""
@@ -54,3 +58,22 @@ class TunnelMemory:
     def _write(self, tunnel_id: int, record: bytes) -> None:
         if self._file is not None:
             os.pwrite(self._file, record, tunnel_id * RECORD.size)
+
+
+class KnownTunnels(TunnelMemory):
+    """One of several files of one run, which takes over what was `known` before all of them."""
+
+    def __init__(self, path: Path, known: dict[int, Standing]) -> None:
+        super().__init__(path)
+        self._known = known
+
+    def open(self) -> dict[int, Standing]:
+        """Begin anew; what an earlier run has left, by our tunnel ID. Raises OSError."""
+        super().open()
+        return self._known
+
+
+def _read(data: bytes) -> dict[int, Standing]:
+    whole = data[: len(data) // RECORD.size * RECORD.size]
+    records = (Standing(*record) for record in RECORD.iter_unpack(whole))
+    return {number: record for number, record in enumerate(records) if record.peer_tunnel_id}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import Path
+from ikev1.core.natt import NON_ESP_MARKER
 from xfrm.sockets import (
     accept_esp_among_ike,
     accept_esp_in_udp,
@@ -21,6 +22,7 @@ from xfrm.sockets import (
     report_packet_info,
     send_ancillary,
 )
+from xfrm.steering import by_cookie, steer
 
 IKE_PORT = 500
 NAT_T_PORT = 4500
@@ -36,14 +38,26 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every address of the gateway is served un
 class DatagramSocket:
     """A UDP socket that says where each datagram was sent to."""
 
-    def __init__(self, address: str, port: int, prepare: Callable[[socket.socket], None]) -> None:
-        """Bind; `prepare` sets what must hold before the first datagram. Raises OSError."""
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        prepare: Callable[[socket.socket], None],
+        *,
+        shared: bool = False,
+    ) -> None:
+        """Bind; `prepare` sets what must hold before the first datagram. Raises OSError.
+
+        With `shared`, sockets of other processes of the gateway may be bound there too.
+        """
         self.port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = socket.socket(
             socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reuse = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
+            self._socket.setsockopt(socket.SOL_SOCKET, reuse, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             report_packet_info(self._socket)
             allow_fragments(self._socket)
@@ -55,7 +69,8 @@ class DatagramSocket:
 
     def start(self, receive: Callable[[bytes, str, str, int], None]) -> None:
         """Call `receive(datagram, local address, remote address, remote port)` for each."""
-        asyncio.get_running_loop().add_reader(self._socket, self._receive, receive)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._receive, receive)
 
     def send(self, datagram: bytes, local: str, remote: str, port: int) -> None:
         """Send one datagram from `local`. Raises OSError."""
@@ -63,8 +78,13 @@ class DatagramSocket:
 
     def close(self) -> None:
         """Close the socket."""
-        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket)
         self._socket.close()
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        return self._socket.fileno()
 
     def _receive(self, receive: Callable[[bytes, str, str, int], None]) -> None:
         try:
@@ -77,16 +97,20 @@ class DatagramSocket:
 class IkeSockets:
     """The sockets of UDP 500 and 4500, exempt from IPsec, the latter with ESP in it."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
-        """Bind to `addresses`, or to all of the machine if there are none. Raises OSError."""
+    def __init__(self, addresses: Sequence[str], *, shared: bool = False) -> None:
+        """Bind to `addresses`, or to all of the machine if there are none. Raises OSError.
+
+        With `shared`, sockets of other processes of the gateway may be bound there too.
+        """
         self._log = ClientLog("ikev1d.udp")
         self._sockets: dict[tuple[str, int], DatagramSocket] = {}
         self.esp_on_ike_port = True
         """Whether the kernel takes ESP out of UDP 500 too, for the oldest draft of NAT-T."""
         try:
             for address in addresses or (ANY_ADDRESS,):
-                self._sockets[address, IKE_PORT] = DatagramSocket(address, IKE_PORT, self._ike)
-                self._sockets[address, NAT_T_PORT] = DatagramSocket(address, NAT_T_PORT, _nat_t)
+                for port, prepare in ((IKE_PORT, self._ike), (NAT_T_PORT, _nat_t)):
+                    bound = DatagramSocket(address, port, prepare, shared=shared)
+                    self._sockets[address, port] = bound
         except BaseException:
             self.close()
             raise
@@ -129,6 +153,15 @@ class IkeSockets:
         for datagram_socket in self._sockets.values():
             datagram_socket.close()
         self._sockets.clear()
+
+    def share_out(self, count: int, cookie_stamp: int) -> None:
+        """Have the kernel choose, among `count` of these that are bound alike, for each datagram.
+
+        This must be the first of them. Raises OSError.
+        """
+        for datagram_socket in self._sockets.values():
+            header = len(NON_ESP_MARKER) if datagram_socket.port == NAT_T_PORT else 0
+            steer(datagram_socket, by_cookie(count, cookie_stamp, header))
 
 
 def _nat_t(sock: socket.socket) -> None:

@@ -13,12 +13,16 @@ from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ChildSa, Path
 from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof
+from ikev1.core.share import WHOLE, Share
 from ikev1.wire.payloads import Identification
 from ikev1.wire.sa import Transform
 from ikev1.x509.certificate import Certificate
 
 FEW_PLACES = 4
 """Addresses at which clients that look like one are searched."""
+SHARED_MARKS = 0xFFFF
+"""Marks for all engines together, where there are several. Beyond these the kernel's names for a
+client (reqids) repeat; one engine takes them in turn, several do not know of each other's turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,15 @@ class MarkSpace:
 
     base: int = 0
     mask: int = 0x00FFFFFF
+    share: Share = WHOLE
+    """Of several engines each has the marks with its own remainder."""
 
     def __post_init__(self) -> None:
         if self.mask <= 0 or self.base & ~self.mask or self.base % self.step:
             raise ValueError(f"mark base {self.base:#x} is not inside mask {self.mask:#x}")
         if (self.mask // self.step) & (self.mask // self.step + 1):
             raise ValueError(f"the bits of mark mask {self.mask:#x} do not stand together")
-        if self.base == self.last:
+        if self.first > self.last:
             raise ValueError(f"no mark of mask {self.mask:#x} is above base {self.base:#x}")
 
     @property
@@ -45,9 +51,30 @@ class MarkSpace:
         return self.mask & -self.mask
 
     @property
+    def stride(self) -> int:
+        """The distance between two marks of this engine."""
+        return self.step * self.share.count
+
+    @property
+    def first(self) -> int:
+        """The lowest mark of this engine."""
+        return self.base + self.step * (self.share.index or self.share.count)
+
+    @property
     def last(self) -> int:
-        """The highest mark."""
-        return self.mask
+        """The highest mark, of all engines."""
+        if self.share.count == 1:
+            return self.mask
+        return min(self.mask, self.base + self.step * SHARED_MARKS)
+
+    def engine_of(self, mark: int) -> int:
+        """The index of the engine that a mark belongs to."""
+        return (mark - self.base) // self.step % self.share.count
+
+    def after(self, mark: int) -> int:
+        """The mark that has its turn after another one of this engine."""
+        following = mark + self.stride
+        return self.first if following > self.last else following
 
 
 @dataclass(slots=True)
@@ -155,7 +182,7 @@ class Clients:
 
     def __init__(self, marks: MarkSpace) -> None:
         self._marks = marks
-        self._next = marks.base
+        self._last = marks.first - marks.stride
         self._by_mark: dict[int, Client] = {}
         self._by_id: dict[str, Client] = {}
         self._by_place: dict[tuple[str, int], dict[tuple[str, str], Client]] = {}
@@ -239,11 +266,9 @@ class Clients:
     def _free_mark(self) -> int | None:
         marks = self._marks
         for _ in range(len(self._by_mark) + 1):
-            self._next = (
-                marks.base + marks.step if self._next >= marks.last else (self._next + marks.step)
-            )
-            if self._next not in self._by_mark:
-                return self._next
+            self._last = marks.after(self._last)
+            if self._last not in self._by_mark:
+                return self._last
         return None
 
     def remove(self, client: Client) -> None:

@@ -35,7 +35,7 @@ from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.phase1_terms import Phase1Terms
-from ikev1.core.replacement import proof_of
+from ikev1.core.replacement import Proof, proof_of
 from ikev1.core.spi import SpiSpace
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.header import parse_header
@@ -64,12 +64,19 @@ class Context:
     """The engine's memory, and the operations on it that exchanges share."""
 
     def __init__(
-        self, settings: Settings, marks: MarkSpace, random: Callable[[int], bytes]
+        self,
+        settings: Settings,
+        marks: MarkSpace,
+        random: Callable[[int], bytes],
+        elsewhere: Callable[[Proof], bool],
     ) -> None:
         self.settings = settings
         self.random = random
         self.clients = Clients(marks)
-        self.spis = SpiSpace(random)
+        self._share = marks.share
+        self.elsewhere = elsewhere
+        """Whether a client that has proved this is connected to another engine of the gateway."""
+        self.spis = SpiSpace(random, marks.share)
         self.ike_sas: dict[bytes, IkeSa] = {}
         """By cookie pair."""
         self.ended: dict[bytes, None] = {}
@@ -124,7 +131,7 @@ class Context:
 
     def cookie(self) -> bytes:
         """A fresh cookie of ours."""
-        while (cookie := self.random(8)) == NO_COOKIE:
+        while (cookie := self._share.cookie(self.random)) == NO_COOKIE:
             pass
         return cookie
 

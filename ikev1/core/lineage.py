@@ -45,8 +45,11 @@ def whose(
         old = None  # somebody else with the same private address, whom the NAT gave this port
     elsewhere = [client for client in context.clients.proved(proof) if client is not old]
     policy = context.settings.of(sa.connection).same_identity
-    if elsewhere and proof and policy is SameIdentity.KEEP and old is None:
-        raise already_connected(proof, elsewhere[-1].path)
+    if proof and policy is SameIdentity.KEEP and old is None:
+        if elsewhere:
+            raise already_connected(proof, f"from {elsewhere[-1].path}")
+        if context.elsewhere(proof):
+            raise already_connected(proof, "to another process of the gateway")
     if old is not None and (anew or context.forgot(old, sa)):
         context.remove_client(old, "replaced: the client says INITIAL-CONTACT")
         old = None

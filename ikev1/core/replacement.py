@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from ikev1.core import identity
 from ikev1.core.credentials import PresharedKey
-from ikev1.core.effects import Path
 from ikev1.core.errors import ExchangeError
 from ikev1.wire.enums import IdType, NotifyType
 from ikev1.wire.payloads import Identification
@@ -81,11 +80,10 @@ def same_key(client: Client, sa: IkeSa | Client) -> bool:
     return (old and old.secret) == (new and new.secret) and bool(client.chain) == bool(sa.chain)
 
 
-def already_connected(proof: Proof, path: Path) -> ExchangeError:
-    """Why a client is refused where `same_identity` is "keep" and it is connected from `path`."""
+def already_connected(proof: Proof, where: str) -> ExchangeError:
+    """Why a client is refused where `same_identity` is "keep" and it is connected."""
     return ExchangeError(
-        f"{proof.text} is connected already, from {path}, and same_identity is "
-        f'"{SameIdentity.KEEP}"',
+        f'{proof.text} is connected already, {where}, and same_identity is "{SameIdentity.KEEP}"',
         NotifyType.AUTHENTICATION_FAILED,
         remedy="end the older session (ikectl down), or set same_identity to "
         f'"{SameIdentity.REPLACE}" or "{SameIdentity.SEVERAL}" in this [[connection]]',

@@ -24,6 +24,7 @@ from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.phase2 import Phase2
 from ikev1.core.rechecks import Rechecks
 from ikev1.core.rekeying import Rekeying
+from ikev1.core.replacement import Proof
 from ikev1.core.script_runner import ScriptRunner
 from ikev1.core.timers import Timers
 from ikev1.errors import ProtocolError
@@ -35,9 +36,17 @@ class Responder:
     """All Phase 1 and Phase 2 SAs of the gateway."""
 
     def __init__(
-        self, settings: Settings, marks: MarkSpace, random: Callable[[int], bytes]
+        self,
+        settings: Settings,
+        marks: MarkSpace,
+        random: Callable[[int], bytes],
+        elsewhere: Callable[[Proof], bool] = lambda _: False,
     ) -> None:
-        self._context = Context(settings, marks, random)
+        """Serve the share of the clients that `marks` are for.
+
+        `elsewhere` tells whether a client is connected to another engine of this gateway.
+        """
+        self._context = Context(settings, marks, random, elsewhere)
         self._timers = Timers()
         self._runner = ScriptRunner(self._context, self._timers)
         self._liveness = Liveness(self._context, self._timers.at)

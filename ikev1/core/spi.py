@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ikev1.core.share import WHOLE, Share
+
 MULTIPLIER = 0x9E3779B1
 """Odd, so that the product names the SPI; its bits are those of the golden ratio, well mixed."""
 STAMP_BITS = 12
@@ -28,17 +30,26 @@ def stamp_of(spi: int) -> int:
     return (spi * MULTIPLIER & 0xFFFFFFFF) >> SHIFT
 
 
-class SpiSpace:
-    """The SPIs with one stamp, which is drawn at random."""
+def draw_stamp(random: Callable[[int], bytes]) -> int:
+    """A stamp for a run."""
+    return int.from_bytes(random(2), "big") % (1 << STAMP_BITS)
 
-    def __init__(self, random: Callable[[int], bytes]) -> None:
+
+class SpiSpace:
+    """The SPIs with one stamp, which is drawn at random unless several engines share it."""
+
+    def __init__(self, random: Callable[[int], bytes], share: Share = WHOLE) -> None:
         self._random = random
-        self.stamp = int.from_bytes(random(2), "big") % (1 << STAMP_BITS)
+        self._share = share
+        self.stamp = draw_stamp(random) if share.spi_stamp is None else share.spi_stamp
 
     def draw(self, taken: Callable[[int], bool]) -> int:
         """A random SPI of these that is not `taken`."""
         while True:
             rest = int.from_bytes(self._random(4), "big") % (1 << SHIFT)
+            rest += self._share.index - rest % self._share.count
+            if rest >> SHIFT:
+                continue
             spi = (self.stamp << SHIFT | rest) * _INVERSE & 0xFFFFFFFF
             if spi >= FIRST_SPI and not taken(spi):
                 return spi

@@ -134,10 +134,11 @@ class OurDaemon(Responder):
         address: str,
         command: Sequence[str],
         certificates: Certificates | None = None,
+        workers: int = 1,
     ) -> None:
         super().__init__("ikev1d", host, address)
         settings = GatewaySettings(address=address)
-        extra = {"ike": "half_open_per_address = 2000"}
+        extra = {"ike": "half_open_per_address = 2000", "gateway": f"workers = {workers}"}
         if certificates is not None:
             own = certificates.responder
             extra["[certificate]"] = _CERTIFICATE
@@ -327,8 +328,9 @@ def bench(
     kinds: Sequence[str] = KINDS,
     ikev1d: Sequence[str] = IKEV1D,
     certificates: Certificates | None = None,
+    workers: int = 1,
 ) -> Iterator[Bench]:
-    """Start responders of these kinds, ours by the command `ikev1d`.
+    """Start responders of these kinds, ours by the command `ikev1d`, with so many processes.
 
     With `certificates` clients have those; pluto knows the preshared key alone.
     """
@@ -338,7 +340,7 @@ def bench(
         for index, kind in enumerate(kinds):
             address = f"198.51.{index}.1"
             if kind == "ours":
-                responders[kind] = OurDaemon(lab[kind], address, ikev1d, certificates)
+                responders[kind] = OurDaemon(lab[kind], address, ikev1d, certificates, workers)
             elif kind == "pluto":
                 responders[kind] = Pluto(lab[kind], address)
             else:

@@ -367,7 +367,9 @@ class Lns:
             return
         if dials_anew:
             self._shared.emit(DialledAnew(peer))
-        tunnel_id = self._shared.unused_id(self._tunnels, self._strays.tunnel_ids)
+        tunnel_id = self._shared.unused_id(
+            self._tunnels, self._strays.tunnel_ids, self._settings.foreign_tunnel_ids
+        )
         tunnel = Tunnel(self._shared, tunnel_id, peer_tunnel_id, peer, now)
         self._tunnels[tunnel_id] = tunnel
         self._clients.setdefault(peer.mark, []).append(tunnel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from l2tp.pool import AddressPool
@@ -42,7 +42,8 @@ def _same_for_all(mark: int) -> ClientSettings:
 class LnsSettings:
     """An LNS. ``shared_secret`` turns on tunnel authentication, which most clients cannot do.
 
-    ``of_client`` tells what holds for the client with a mark, when it opens a tunnel.
+    ``of_client`` tells what holds for the client with a mark, when it opens a tunnel. The kernel
+    has no two tunnels with one number: ``foreign_tunnel_ids`` are those of others on this machine.
     """
 
     ppp: PppSettings
@@ -52,6 +53,7 @@ class LnsSettings:
     firmware: int | None = None
     shared_secret: bytes | None = field(default=None, repr=False)
     of_client: Callable[[int], ClientSettings] = _same_for_all
+    foreign_tunnel_ids: Container[int] = ()
     max_tunnels: int = MAX_TUNNELS
     max_tunnels_per_client: int = MAX_TUNNELS_PER_CLIENT
     max_sessions_per_tunnel: int = MAX_SESSIONS_PER_TUNNEL

@@ -58,14 +58,37 @@ class Datagram:
     mark: int
 
 
+def new_socket() -> socket.socket:
+    """A UDP socket that is not bound yet."""
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    return socket.socket(socket.AF_INET, kind)
+
+
+def bind(sock: socket.socket, local: Address, mark: int = 0, *, listens: bool) -> None:
+    """Bind a socket that serves one tunnel, or listens for all. Raises DataPathError."""
+    operation = "set options"
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVMARK, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
+        operation = "bind"
+        sock.bind(local)
+        if listens:
+            operation = "set the buffer size"
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, LISTENER_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, LISTENER_BUFFER)
+    except OSError as error:
+        what = f"UDP {local.host}:{local.port}"
+        raise DataPathError(error.errno or 0, operation, what) from error
+
+
 class L2tpSocket:
     """A UDP socket on the event loop."""
 
     def __init__(self, on_datagram: Callable[[Datagram], None]) -> None:
         self._on_datagram = on_datagram
-        self._socket = socket.socket(
-            socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        )
+        self._socket = new_socket()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
 
@@ -74,25 +97,10 @@ class L2tpSocket:
 
         What the kernel itself sends through the socket carries `mark`. Raises DataPathError.
         """
-        sock = self._socket
-        operation = "set options"
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVMARK, 1)
-            sock.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
-            operation = "bind"
-            sock.bind(local)
-            if peer is None:
-                operation = "set the buffer size"
-                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, LISTENER_BUFFER)
-                sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, LISTENER_BUFFER)
-        except OSError as error:
-            what = f"UDP {local.host}:{local.port}"
-            raise DataPathError(error.errno or 0, operation, what) from error
+        bind(self._socket, local, mark, listens=peer is None)
         if peer is not None:
             self.connect(peer)
-        self._loop.add_reader(sock.fileno(), self._read)
+        self._loop.add_reader(self._socket.fileno(), self._read)
 
     def set_mark(self, mark: int) -> None:
         """Have what the kernel itself sends through the socket carry another mark.

@@ -94,7 +94,8 @@ async def measure(host: ike_host.IkeHost, directory: Path, answers: int) -> Part
     def nobody(*_: object) -> Any:
         """Stands for surroundings that are never asked."""
 
-    lns = LnsHost(config, LINUX, (), str, *[nobody] * 7)
+    asked = (nobody, nobody, nobody, nobody, nobody, nobody, nobody)
+    lns = LnsHost(config, LINUX, (), str, *asked)
     ike = cast("IkeHost", host)
     answer = Answers(InForce(config), (), sas, ike, lns, Story(config)).answer
     server = ControlServer(directory / "control", answer)

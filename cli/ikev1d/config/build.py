@@ -57,6 +57,8 @@ def build(document: schema.Document, check: Check) -> Config:
     """
     gateway = _gateway(check, document.gateway)
     ike = _ike(check, document.ike)
+    marks = _marks(check, document.marks)
+    _check_workers(check, document, marks)
     psks = _psks(check, document.psk)
     certificates = read_certificates(check, document.certificate)
     if not psks and not certificates:
@@ -90,7 +92,7 @@ def build(document: schema.Document, check: Check) -> Config:
         l2tp=l2tp,
         ppp=ppp,
         users=MappingProxyType(read_users(check, document, gateway, ppp)),
-        marks=_marks(check, document.marks),
+        marks=marks,
         metrics=_metrics(check, document.metrics),
         warnings=tuple(check.warnings),
     )
@@ -116,6 +118,7 @@ def _gateway(check: Check, table: schema.GatewayTable) -> Gateway:
         public_address=public_address,
         name=check.name(("gateway", "name"), table.name),
         control_socket=socket,
+        workers=table.workers,
         log_format=check.choice(("gateway", "log_format"), table.log_format, LOG_FORMATS),
         log_level=check.choice(("gateway", "log_level"), table.log_level, LOG_LEVELS),
     )
@@ -296,6 +299,20 @@ def _marks(check: Check, table: schema.MarksTable) -> Marks:
     if marks.count < 1:
         raise check.error(("marks", "base"), "leaves no mark above it for a client")
     return marks
+
+
+def _check_workers(check: Check, document: schema.Document, marks: Marks) -> None:
+    key, workers = ("gateway", "workers"), document.gateway.workers
+    if workers > 1 and any(table.pkcs11 is not None for table in document.certificate):
+        raise check.error(
+            key,
+            "cannot be above 1 beside a key in a token, which one process alone can use",
+            remedy="remove gateway.workers, or give the key in a file",
+        )
+    if workers > marks.count:
+        raise check.error(
+            key, f"more than the {marks.count} marks of [marks]", remedy="widen marks.mask"
+        )
 
 
 def _metrics(check: Check, table: schema.MetricsTable) -> Metrics | None:

@@ -74,6 +74,8 @@ class Gateway:
     name: str | None
     """What the gateway calls itself to clients; None for the machine's host name."""
     control_socket: Path
+    workers: int
+    """Processes that share the clients."""
     log_format: LogFormat
     log_level: LogLevel
 

@@ -13,12 +13,14 @@ from msgspec import Meta
 
 from cli.control import DEFAULT_SOCKET
 from cli.ikev1d.config.secret import Secret
+from ikev1.core.share import MOST
 
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 SecondsOrNever = Annotated[int, Meta(ge=0, le=86_400)]
 Lifetime = Annotated[int, Meta(ge=300, le=604_800)]
 """Seconds. Below five minutes a client spends its time rekeying; above a week nobody is served."""
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Workers = Annotated[int, Meta(ge=1, le=MOST)]
 Failures = Annotated[int, Meta(ge=1, le=255)]
 Mtu = Annotated[int, Meta(ge=576, le=1500)]
 """Bytes. 576 is what every IPv4 host takes (RFC 791); 1500 is PPP's own default (RFC 1661)."""
@@ -37,6 +39,7 @@ class GatewayTable(Table, frozen=True):
     public_address: str | None = None
     name: Text | None = None
     control_socket: Text = DEFAULT_SOCKET
+    workers: Workers = 1
     log_format: str = "text"
     log_level: str = "info"
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from cli.ikev1d.connections import Connections
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.metrics.exposition import CONTENT_TYPE
+from cli.ikev1d.processes.errors import WorkerError
 from xfrm.errors import KernelError
 
 MAX_HEAD = 4096
@@ -87,7 +88,7 @@ class MetricsListener:
             return _response("405 Method Not Allowed", extra="Allow: GET, HEAD\r\n")
         try:
             text = await self._text()
-        except KernelError as error:
+        except (KernelError, WorkerError) as error:
             self._log.error("no metrics", cause=error)
             return _response("503 Service Unavailable")
         return _response("200 OK", text, CONTENT_TYPE, with_body=method == "GET")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -44,14 +44,19 @@ def read_ledger(source: BinaryIO) -> Ledger:
     return ledger
 
 
-async def write_ledger(sas: KernelSas, data_paths: DataPaths) -> AsyncIterator[bytes]:
+async def write_ledger(sas: KernelSas, data_paths: DataPaths) -> AsyncGenerator[bytes]:
     """The ledger in pieces, with turns for other work between them."""
-    yield f"pid {os.getpid()}\n".encode()
+    yield our_pid()
     for kind_and_names in (_of_sas(sas), _of_data_paths(data_paths)):
         for batch in _batches(kind_and_names):
             yield batch
             await asyncio.sleep(0)
     yield b"\n"
+
+
+def our_pid() -> bytes:
+    """The line with the process ID."""
+    return f"pid {os.getpid()}\n".encode()
 
 
 def _batches(entries: Iterable[list[str]]) -> Iterator[bytes]:

@@ -6,12 +6,11 @@ import asyncio
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from cli.control import ControlError, Finding, VerifyResponse, parse_response
-from cli.ikev1d.data_paths import DataPaths
-from cli.ikev1d.kernel_sas import KernelSas
-from cli.ikev1d.verify.ledger import AGAIN, write_ledger
+from cli.ikev1d.verify.ledger import AGAIN
 
 LIMIT = 55.0
 """Seconds for all of it: `ikectl` waits for 60."""
@@ -24,9 +23,9 @@ class VerifyError(Exception):
 
 
 async def look_at_machine(
-    config: Path, sas: KernelSas, data_paths: DataPaths
+    config: Path, ledger: Callable[[], AsyncIterator[bytes]]
 ) -> tuple[Finding, ...]:
-    """What the process finds. Raises VerifyError."""
+    """What the process finds, which is given what `ledger` writes. Raises VerifyError."""
     ours, theirs = socket.socketpair()
     with theirs:
         # In a thread: it takes milliseconds where the daemon has many files open.
@@ -36,7 +35,7 @@ async def look_at_machine(
         async with asyncio.timeout(LIMIT):
             line = AGAIN
             while line == AGAIN:
-                async for part in write_ledger(sas, data_paths):
+                async for part in ledger():
                     writer.write(part)
                     await writer.drain()
                 line = await reader.readline()

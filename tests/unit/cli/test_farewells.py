@@ -83,3 +83,12 @@ def test_a_link_is_not_followed(path: FilePath, tmp_path: FilePath) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         Farewells(path).open()
+
+
+def test_every_process_of_an_earlier_run_is_heard(path: FilePath) -> None:
+    for index in (0, 1):
+        crashed = Farewells(path.with_name(f"{path.name}.{index}"))
+        crashed.open()
+        crashed.keep(1, words(index))
+    assert after_a_crash(path) == [*words(0), *words(1)]
+    assert after_a_crash(path) == []

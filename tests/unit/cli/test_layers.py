@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from cli.ikev1d.service import IDLE_CLIENT
+from cli.ikev1d.config import Config
+from cli.ikev1d.config.model import SameUser
+from cli.ikev1d.processes.others import Others
+from cli.ikev1d.service import IDLE_CLIENT, Gateway
 from ikev1.wire.enums import ExchangeType
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Profile
@@ -220,6 +224,52 @@ def test_a_look_for_lost_events_does_not_end_who_dials_meanwhile() -> None:
     world.wait(20.0)
     assert world.client.state == "up"
     assert world.works()
+    world.close()
+
+
+class UserElsewhere(Others):
+    """Another process of the gateway has a session of every user until it is told to end it."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def has_user(self, user: str) -> bool:
+        return user not in self.ended
+
+    def end_user(self, user: str, cause: str, then: Callable[[], None]) -> None:
+        assert cause == "replaced: the user has connected again"
+        self.ended.append(user)
+        asyncio.get_running_loop().call_later(1.0, then)
+
+
+class OneOfSeveral(OneClient):
+    """A process whose clients are connected to another one already."""
+
+    def __init__(self, same_user: SameUser) -> None:
+        self.others = UserElsewhere()
+        self.same_user = same_user
+        super().__init__()
+
+    async def _start(self, config: Config) -> Gateway:
+        ppp = replace(config.ppp, same_user=self.same_user)
+        machine = self.machine.as_machine()
+        gateway = Gateway(replace(config, ppp=ppp), machine, self.others)
+        await gateway.start()
+        return gateway
+
+
+@pytest.mark.parametrize(
+    ("same_user", "ended", "up"), [("replace", 1, True), ("several", 0, True), ("keep", 0, False)]
+)
+def test_a_user_who_is_connected_to_another_process(
+    same_user: SameUser, ended: int, up: bool
+) -> None:
+    world = OneOfSeveral(same_user)
+    world.client.excused_until = 60.0  # where it is refused
+    world.loop.call_soon(world.client.dial)
+    world.wait(20.0)
+    assert len(world.others.ended) == ended
+    assert (world.client.state == "up" and world.works()) == up
     world.close()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.ikev1d.tunnel_memory import RECORD, TunnelMemory
+from cli.ikev1d.tunnel_memory import RECORD, KnownTunnels, TunnelMemory
 from l2tp.core.strays import Standing
 
 FIRST, SECOND = Standing(77, 2, 4), Standing(0xFFFF, 0xFFFE, 3)
@@ -62,3 +62,14 @@ def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None
 def test_a_file_that_was_cut_is_read_as_far_as_it_goes(path: Path, length: int) -> None:
     path.write_bytes((bytes(RECORD.size) + RECORD.pack(77, 2, 4) * 2)[:length])
     assert TunnelMemory(path).open() == ({1: FIRST} if length > RECORD.size else {})
+
+
+def test_every_process_of_an_earlier_run_is_remembered(path: Path) -> None:
+    for index, (number, standing) in enumerate(((4711, FIRST), (5, SECOND))):
+        crashed = TunnelMemory(path.with_name(f"{path.name}.{index}"))
+        crashed.open()
+        crashed.keep(number, standing)
+    known = TunnelMemory(path).open()
+    assert known == {4711: FIRST, 5: SECOND}
+    assert TunnelMemory(path).open() == {}
+    assert KnownTunnels(path.with_name("tunnels.0"), known).open() == known

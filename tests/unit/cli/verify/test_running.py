@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.ikev1d.config import Config, load
+from cli.ikev1d.config import Config
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.verify.running import RunningFacts, check_running
 from tests.support.verify_samples import configured, wrong
@@ -71,12 +71,12 @@ def test_the_configuration_in_force(config: Config) -> None:
     text = config.path.read_text()
     config.path.write_text(text.replace('"192.168.1.99"', '"192.168.1.98"'))
     assert in_force.changed
-    in_force.replace(load(config.path))
+    assert in_force.reread()
     assert in_force.waiting == ("ppp",)
     assert not in_force.changed
-    in_force.replace(load(config.path))
+    assert in_force.reread()
     assert in_force.waiting, "a second reload, which changes nothing, does not end the waiting"
     config.path.write_text(text)
-    in_force.replace(load(config.path))
+    assert in_force.reread()
     assert not in_force.waiting
     assert wrong(check_running(replace(WELL, waiting=("ppp",)), config))["daemon.restart"].remedy

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from ikev1.core.clients import MarkSpace
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import ChildDown, ClientDown, SessionsLost
 from ikev1.core.exchange import ConnectionSettings, Settings
-from ikev1.core.replacement import SameIdentity
+from ikev1.core.replacement import Proof, SameIdentity
+from ikev1.core.responder import Responder
 from ikev1.wire.enums import (
     Doi,
     EncryptionAlgorithm,
@@ -24,7 +26,7 @@ from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.effects import Closed
 from interop.initiator.profiles import Phase1Offer, Profile, only
 from tests.support.ike_dialin import NAT, Dialin, agree
-from tests.support.ike_host import PSK, IkeHost, settings
+from tests.support.ike_host import PSK, IkeHost, deterministic, settings
 
 OFFER = Phase1Offer(EncryptionAlgorithm.AES_CBC, 256, HashAlgorithm.SHA1, Group.ECP_256)
 PHONE = only(IPHONE, OFFER)
@@ -178,6 +180,22 @@ def test_keep_refuses_the_newcomer() -> None:
     # When the older one has gone the place is free.
     old.run(old.initiator.close(host.now))
     check_only(host, dial(host, HERS, port=63000).connect())
+
+
+def test_keep_refuses_who_is_connected_to_another_engine_of_the_gateway() -> None:
+    host = IkeHost(serving(HERS, policy=SameIdentity.KEEP))
+    asked: list[Proof] = []
+
+    def elsewhere(proof: Proof) -> bool:
+        asked.append(proof)
+        return len(asked) == 1
+
+    host.engine = Responder(host.settings, MarkSpace(), deterministic("r"), elsewhere)
+    dial(host, HERS).main_mode()
+    (refusal,) = host.refusals()
+    assert "is connected already, to another process of the gateway" in refusal.cause
+    check_only(host, dial(host, HERS, port=63000).connect())
+    assert [proof.what for proof in asked] == 2 * [HERS.secret]
 
 
 def test_keep_lets_a_client_renew_its_phase_1_and_come_back_where_it_was() -> None:

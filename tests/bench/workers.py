@@ -1,0 +1,72 @@
+"""How long a gateway takes for clients that all come at once, by its number of processes.
+
+    python -m interop.kernel --host -- .venv/bin/python -m tests.bench.workers
+
+The clients are one process, on the same machine, which takes longer than the gateway for each of
+them: what the gateway itself would take with cores enough is the CPU time of its busiest process.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from interop.kernel import artefacts
+from interop.load.process_cost import cpu_time, settled_cpu_time
+from interop.load.responders import SUITES, WARM_UP, bench
+from tests.bench.command import ikev1d
+
+
+class Storm(NamedTuple):
+    """What one storm took, in seconds."""
+
+    elapsed: float
+    cpu: list[float]
+    """Of each process that serves clients."""
+
+
+def processes(pid: int) -> list[int]:
+    """The workers of a gateway; itself, where it has none."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children] or [pid]
+
+
+def storm(workers: int, clients: int, suite: str) -> Storm:
+    """Have all clients come at once, with Main Mode and Quick Mode."""
+    command = ikev1d()
+    with bench(artefacts(), kinds=["ours"], ikev1d=command, workers=workers) as stage:
+        ours = stage["ours"]
+
+        def dial_in(count: int, *, keep: bool) -> None:
+            stage.dial_in(ours, count, suite=suite, quick_modes=1, concurrency=count, keep=keep)
+
+        dial_in(WARM_UP, keep=False)
+        pids = processes(ours.process.pid)
+        before = [settled_cpu_time(pid) for pid in pids]
+        begun = monotonic()
+        dial_in(clients, keep=True)
+        elapsed = monotonic() - begun
+        spent = [cpu_time(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
+        assert ours.sessions() == clients
+        return Storm(elapsed, spent)
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.workers", description=__doc__)
+    parser.add_argument("--clients", type=int, default=300)
+    parser.add_argument("--workers", type=int, action="append")
+    options = parser.parse_args()
+    print("| workers | clients | s until all are in | CPU s of each worker | clients a second |")
+    print("| --: | --: | --: | --- | --: |")
+    for workers in options.workers or (1, 2, 4):
+        measured = storm(workers, options.clients, SUITES[0])
+        cpu = ", ".join(f"{seconds:.2f}" for seconds in measured.cpu)
+        rate = options.clients / max(measured.cpu)
+        print(f"| {workers} | {options.clients} | {measured.elapsed:.1f} | {cpu} | {rate:.0f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
