@@ -1,7 +1,7 @@
 """The initiator of one client: exchanges in their order, timers, Delete and DPD. Sans-IO."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import Doi, ExchangeType, Flag, NotifyType, PayloadType, ProtocolId
@@ -80,9 +80,14 @@ class Initiator:
         """Where Main Mode is."""
         return self._main_mode.step
 
+    def adopt(self, sas: Iterable[EspSas]) -> None:
+        """Have ESP SAs that were made under another ISAKMP SA, the newest last."""
+        self._sas = [*sas, *self._sas]
+
     def take_over(self, old: "Initiator") -> list[Effect]:
         """Be the successor of another ISAKMP SA, which ends; its ESP SAs are ours now."""
-        self._sas, old._sas = [*old._sas, *self._sas], []
+        self.adopt(old._sas)
+        old._sas = []
         goodbye = old.close(0.0)
         return [effect for effect in goodbye if not isinstance(effect, Closed)]
 
@@ -152,10 +157,13 @@ class Initiator:
     def advance(self, now: float) -> list[Effect]:
         """Repeat the requests that are due, or give up."""
         effects: list[Effect] = []
-        for request in list(self._session.unanswered.values()):
+        for message_id, request in list(self._session.unanswered.items()):
             if request.due > now:
                 continue
             if request.tries == 0:
+                if message_id in self._quick_mode_answers:
+                    self._quick_mode_answers[message_id].give_up()
+                    continue
                 effects += self._fail(Cause.TIMEOUT, f"no answer to {request.name}")
                 break
             request.tries -= 1
@@ -182,7 +190,9 @@ class Initiator:
             return effects
         if header.exchange_type == ExchangeType.INFORMATIONAL:
             return self._informational(header, datagram)
-        exchange = self._quick_modes.get(header.message_id) or self._answer_to(header.message_id)
+        exchange = self._quick_modes.get(header.message_id) or self._answer_to(
+            header.message_id, now
+        )
         if header.exchange_type != ExchangeType.QUICK_MODE or exchange is None:
             raise BrokenRuleError(
                 Cause.UNEXPECTED_EXCHANGE, f"{header.exchange_type} {header.message_id:08x}"
@@ -191,12 +201,12 @@ class Initiator:
         self._sas += [effect for effect in effects if isinstance(effect, EspSas)]
         return effects
 
-    def _answer_to(self, message_id: int) -> QuickModeAnswer | None:
+    def _answer_to(self, message_id: int, now: float) -> QuickModeAnswer | None:
         """The Quick Mode that the server has begun, or begins now, where that is its right."""
         if not self._lets_server_rekey or not self._sas:
             return None
         if message_id not in self._quick_mode_answers:
-            answer = QuickModeAnswer(self._session, message_id, self._sas[-1].ids)
+            answer = QuickModeAnswer(self._session, message_id, self._sas[-1].ids, now)
             self._quick_mode_answers[message_id] = answer
         return self._quick_mode_answers[message_id]
 

@@ -3,6 +3,9 @@
 HDR*, HASH(1), SA, Ni [, KE], IDci, IDcr [, NAT-OAi, NAT-OAr]  <--
                -->  HDR*, HASH(2), SA, Nr [, KE], IDci, IDcr
 HDR*, HASH(3)                                                  <--
+
+Message 2 is repeated until message 3 has come (RFC 2408 section 5.1), as the server has its SAs and
+may have forgotten the exchange.
 """
 
 import hmac
@@ -29,14 +32,22 @@ _ALLOWED = (Hash, SaPayload, Nonce, KeyExchange, Identification, NatOa)
 
 
 class QuickModeAnswer:
-    """One exchange, which renews SAs of these identities, the client's and the server's."""
+    """One exchange, which renews SAs of these identities, the client's and the server's.
+
+    It is begun at `now`, when message 1 comes.
+    """
 
     def __init__(
-        self, session: Session, message_id: int, ids: tuple[Identification, Identification]
+        self,
+        session: Session,
+        message_id: int,
+        ids: tuple[Identification, Identification],
+        now: float,
     ) -> None:
         self.message_id = message_id
         self._session = session
         self._ids = ids
+        self._since = now
         self._chain = session.new_chain(message_id)
         self._nr = session.random(session.profile.nonce_size)
         self._spi = (int.from_bytes(session.random(4)) | 0x100).to_bytes(4)
@@ -61,9 +72,14 @@ class QuickModeAnswer:
             return self._second
         payloads = session.unseal(header, datagram, self._chain)
         self._verify(payloads, session.mac(b"\0", self._prefix, self._ni, self._nr))
-        self.done = True
+        self.give_up()
         assert self._sas is not None  # message 1 has made them
         return [self._sas]
+
+    def give_up(self) -> None:
+        """Repeat message 2 no more, nor take a message 3."""
+        self.done = True
+        self._session.unanswered.pop(self.message_id, None)
 
     @property
     def _prefix(self) -> bytes:
@@ -101,11 +117,10 @@ class QuickModeAnswer:
             (Proposal(proposal.number, ProtocolId.ESP, self._spi, proposal.transforms[:1]),),
         )
         values: list[Payload] = [answer, Nonce(self._nr), *own, *payloads.all(Identification)]
-        return session.send(
-            session.hashed(
-                ExchangeType.QUICK_MODE, self.message_id, values, self._chain, nonce=self._ni
-            )
+        datagram = session.hashed(
+            ExchangeType.QUICK_MODE, self.message_id, values, self._chain, nonce=self._ni
         )
+        return session.request("QM2", self.message_id, datagram, self._since)
 
     def _make_sas(self, proposal: Proposal, shared: bytes) -> EspSas:
         chosen = proposal.transforms[0]

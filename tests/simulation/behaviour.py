@@ -22,6 +22,8 @@ from tests.support.l2tp_client import L2tpClient
 DIAL_TIME = 120.0
 """Seconds within which a client is up, in fair weather."""
 PING_INTERVAL = 3.0
+PORTS = 8
+"""UDP ports for L2TP that a client takes in turn."""
 PINGS = 15
 """Tries of one packet before the client takes the gateway for dead."""
 GRACE = 90.0
@@ -80,6 +82,7 @@ class Roadwarrior(Client):
         self.met: Callable[[int, int | bytes], None] = lambda number, name: None
         """Told its number, and the name of each of its SAs: cookie pair or SPI."""
         self._life = 0
+        self._dials = 0
         self._ping = 0
         self._wants = 0
         self._unheard = False
@@ -131,10 +134,14 @@ class Roadwarrior(Client):
             return
         self._life += 1
         self.forget()
+        if self.loop.time() < self.excused_until - GRACE:
+            self.excused_until += DIAL_TIME
         self.state, self._unheard, self._wants = "dialling", False, 1
         if self.kind.ike.l2tp_port is not L2tpPort.L2TP:
-            # Not one that another client at this address has: see `l2tp.datapath.flows`.
-            self.l2tp_port = 49152 + (2 * self.number + self.ups % 2) % 16384
+            # Not one of another client at this address, nor of its own that the gateway has not
+            # given up yet: see `l2tp.datapath.flows`.
+            self.l2tp_port = 32768 + (PORTS * self.number + self._dials % PORTS) % 32768
+            self._dials += 1
         self.note("dials")
         self.main_mode()
         self.later(DIAL_TIME, self._dialled_in_vain)
@@ -276,15 +283,17 @@ class Roadwarrior(Client):
             return
         self.delete_pair(pair, tell=self.temper.deletes)
         if not self.pairs and self.state in ("dialling", "up"):
+            if self.kind.lets_server_rekey and self.usable is not None:
+                self.fault("the gateway has not renewed its ESP SAs")
             self.note("has no ESP SA any more")
             self.crash()
 
     def _renew(self, phase: Phase1) -> None:
         """A new Phase 1 in the place of the newest one."""
-        if self._unheard:
+        if self._unheard or not self.awake:
             # The gateway would take it for somebody else: docs/simulation.md, known limits.
-            self.later(30.0, self._renew, phase)
-        elif self.state == "up" and self.awake and phase in self.phases[-1:]:
+            self.later(30.0 if self._unheard else 5.0, self._renew, phase)
+        elif self.state == "up" and (phase in self.phases[-1:] or not self.phases):
             self.note("renews its Phase 1")
             self.main_mode()
             self.later(20.0, self._phase1_replaced, phase)

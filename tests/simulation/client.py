@@ -29,6 +29,8 @@ from tests.support.l2tp_client import ClientProfile, L2tpClient, data
 OFFICE = IPv4Address("192.168.1.77").packed
 KEEPALIVE = b"\xff"
 IP = b"\xff\x03\x00\x21"
+TELL_AGAIN = 5.0
+"""Seconds between two Deletes of an SA that the gateway goes on to use."""
 REMEMBERED = 4096
 """Sequence numbers of an SA kept against repetition."""
 
@@ -82,6 +84,8 @@ class Kind:
     psk: bytes
     user: str
     password: str
+    lets_server_rekey: bool = False
+    """Whether it leaves new ESP SAs to the gateway, and takes them from it."""
 
 
 class Client:
@@ -102,6 +106,8 @@ class Client:
         """The newest last."""
         self.pairs: list[Pair] = []
         """The newest last: it is the one to send through."""
+        self._deleted: dict[bytes, float] = {}
+        """When it has told the gateway of SAs that it has no more, by its SPI."""
         self.l2tp: L2tpClient | None = None
         self.l2tp_port = 1701
         self.answered: set[int] = set()
@@ -190,6 +196,7 @@ class Client:
             make_dh=make_dh,
             first_contact=known is None and not self.pairs,
             floated=floated,
+            lets_server_rekey=self.kind.lets_server_rekey,
         )
         phase = Phase1(initiator, self.loop.time())
         self.phases.append(phase)
@@ -204,6 +211,7 @@ class Client:
                     self._transmit(datagram, 4500 if floated else 500)
                 case Phase1Up():
                     phase.up = True
+                    phase.initiator.adopt(pair.sas for pair in self.pairs)
                     self.on_phase1(phase)
                 case EspSas():
                     pair = Pair(effect, self.loop.time(), phase.initiator.behind_nat)
@@ -265,7 +273,15 @@ class Client:
         phase = self.usable
         for _ in range(tell if phase else 0):
             assert phase is not None
+            self._deleted[pair.sas.inbound_spi] = self.loop.time()
             self.told(phase, phase.initiator.delete_esp(pair.sas.inbound_spi))
+
+    def _delete_again(self, spi: bytes) -> None:
+        """The gateway uses an SA that it has been told to forget: docs/simulation.md, limits."""
+        told, phase = self._deleted.get(spi), self.usable
+        if told is not None and phase is not None and self.loop.time() > told + TELL_AGAIN:
+            self._deleted[spi] = self.loop.time()
+            self.told(phase, phase.initiator.delete_esp(spi))
 
     def delete_phase(self, phase: Phase1, *, tell: bool = True) -> None:
         """Have a Phase 1 no more."""
@@ -278,6 +294,7 @@ class Client:
         for phase in tuple(self.phases):
             self._drop_phase(phase)
         self.pairs.clear()
+        self._deleted.clear()
         self._end_l2tp()
 
     # --- ESP -------------------------------------------------------------------------------------
@@ -287,6 +304,7 @@ class Client:
         pair = next((pair for pair in self.pairs if pair.sas.inbound_spi == spi), None)
         if pair is None or pair.sas.inbound_keys != esp.keys:
             self.trace.count("ESP that the client cannot open")
+            self._delete_again(spi)
             return
         if esp.sequence in pair.seen:
             self.trace.count("ESP twice")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from math import inf
 
 from cli.ikev1d.service import Gateway
+from ikev1.core.clients import Child
 from ikev1.core.clients import Client as Owner
+from ikev1.core.rekeying import SWITCH_AFTER
 from ikev1.core.responder import Responder
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.kernel import Kernel, State
@@ -159,9 +161,20 @@ class Invariants:
                 f"{owner.id}: outbound SAs {[f'{spi:08x}' for spi in found]}, "
                 f"but {[f'{spi:08x}' for spi in wanted]} is to be used"
             )
-        complete = [child for child in owner.children if child.up]
+        complete = [
+            child
+            for child in owner.children
+            if child.up and (child is carrying or not self._waits(child))
+        ]
         if complete and carrying is not None and carrying.up:
             hold(complete[-1] is carrying, f"{owner.id}: not the newest child is in use")
+
+    def _waits(self, child: Child) -> bool:
+        """Whether it is of a Quick Mode of ours, and carries when the client has it, or soon."""
+        sa = self.engine._context.ike_sas.get(child.quick_mode[0])
+        exchange = sa.exchanges.get(child.quick_mode[1]) if sa else None
+        ours = exchange is not None and exchange.renews is not None
+        return ours and self._loop.time() <= child.since + SWITCH_AFTER
 
     def _has_expired(self, owner: Owner) -> bool:
         carrying = owner.carrying

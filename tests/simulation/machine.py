@@ -303,10 +303,9 @@ class SimulatedKernelPaths(KernelDataPaths):
         tunnels = self._machine.tunnels
         tunnel = tunnels.get(ends.tunnel_id)
         if tunnel is None:
-            for number, other in tunnels.items():
-                same = (other.ends.local, other.ends.peer) == (ends.local, ends.peer)
-                if same and not self._machine.finds_tunnels_by_id:
-                    raise SharedFlowError(str(ends.tunnel_id), number)
+            same = self._machine.sockets.get((ends.local.host, ends.peer))
+            if same and not self._machine.finds_tunnels_by_id:
+                raise SharedFlowError(str(ends.tunnel_id), same[0].ends.tunnel_id)
             tunnel = SimulatedTunnel(self._machine, ends, self._take)
         elif tunnel.ends.mark != ends.mark:
             raise ImpossibleError(f"EEXIST: L2TP tunnel {ends.tunnel_id} is another client's")

@@ -19,6 +19,8 @@ from tests.simulation.network import GATEWAY
 from tests.support import l2tp_client
 
 PSK = "correct horse battery staple"
+ROUTERS_PSK = "one key for all routers"
+"""Of those that leave the renewal of ESP SAs to the gateway: every tenth client."""
 OWN_KEYS = frozenset({5, 15, 25, 35})
 """Clients with a preshared key that was given to nobody else."""
 PHASE1 = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
@@ -60,6 +62,13 @@ name = "vpn"
 [[psk]]
 secret = "{PSK}"
 
+[[psk]]
+secret = "{ROUTERS_PSK}"
+connection = "routers"
+
+[[connection]]
+name = "routers"
+rekey = true
 {_OWN_KEYS}
 [l2tp]
 hello_interval = {HELLO_INTERVAL}
@@ -106,15 +115,21 @@ def make_kind(number: int, dice: random.Random) -> Kind:
         esp_lifetime_kilobytes=None,
         pfs_group=dice.choice((None, None, None, Group.ECP_256)),
     )
-    psk = _own_key(number) if number in OWN_KEYS else PSK
+    router = number % 10 == 3
+    psk = _own_key(number) if number in OWN_KEYS else ROUTERS_PSK if router else PSK
     return Kind(
-        ike, replace(l2tp, auth=("chap-md5",)), psk.encode(), f"user{number}", password(number)
+        ike,
+        replace(l2tp, auth=("chap-md5",)),
+        psk.encode(),
+        f"user{number}",
+        password(number),
+        lets_server_rekey=router,
     )
 
 
-def make_temper(dice: random.Random) -> Temper:
+def make_temper(kind: Kind, dice: random.Random) -> Temper:
     """How its user uses it."""
-    return Temper(
+    temper = Temper(
         talk=dice.choice((20.0, 60.0, 300.0)),
         episode=dice.choice((300.0, 900.0, 1800.0)),
         away=dice.choice((5.0, 60.0, 600.0)),
@@ -125,3 +140,6 @@ def make_temper(dice: random.Random) -> Temper:
         keepalives=dice.random() < 0.9,
         dpd=dice.choice((0.0, 0.0, 0.0, 45.0)),
     )
+    # Without a Phase 1 the gateway can renew nothing: it has to begin one itself, and here nobody
+    # answers that.
+    return replace(temper, rekey_at=0.0, renew_at=0.8) if kind.lets_server_rekey else temper

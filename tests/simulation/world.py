@@ -107,6 +107,8 @@ class World:
     async def _start(self, config: Config) -> Gateway:
         gateway = Gateway(config, self.machine.as_machine())
         await gateway.start()
+        assert gateway._answers is not None
+        gateway._answers.metrics.stop()  # a clock that jumps has no lag, and it looks each second
         return gateway
 
     def _new_dice(self) -> random.Random:
@@ -189,10 +191,11 @@ class World:
 
     def _new_client(self, number: int) -> Roadwarrior:
         dice = self._new_dice()
+        kind = settings.make_kind(number, dice)
         client = Roadwarrior(
             number,
-            settings.make_kind(number, dice),
-            settings.make_temper(dice),
+            kind,
+            settings.make_temper(kind, dice),
             self.loop,
             dice,
             self.trace,

@@ -212,6 +212,21 @@ def test_message_3_is_lost() -> None:
     assert host.count(InstallOutbound) == 1
 
 
+def test_message_3_is_lost_and_the_client_asks_again_by_itself() -> None:
+    host = IkeHost(REKEY)
+    client = connected(host)
+    (first,) = quick_modes(host.advance(SOON))
+    (second,) = client.take(first[1], floated=True)
+    client.give(second)
+    due = client.initiator.next_deadline()
+    assert due is not None
+    (again,) = client.initiator.advance(due)
+    assert again == second
+    client.run([again])
+    assert agree(client.sas[-1], client.child())
+    assert client.initiator.next_deadline() is None
+
+
 def test_a_forged_answer_changes_nothing() -> None:
     host = IkeHost(REKEY)
     client = connected(host)
