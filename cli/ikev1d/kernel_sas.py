@@ -284,9 +284,12 @@ class KernelSas:
             client.ended -= Traffic(sent=progress.usage.bytes)
 
     def _add(self, client: _Client, sa: Sa, direction: Direction, child: ChildSa) -> None:
+        # Policies of an older child that the kernel has not let follow the client, and that ends.
+        self._move_policies(client, child)
         additions: list[Addition] = [AddSa(sa)]
-        policy = self._policy(child, direction)
-        if direction not in client.policies:
+        policy = client.policies.get(direction)
+        if policy is None:
+            policy = self._policy(child, direction)
             additions.append(AddPolicy(policy))
         self._sadb.apply(additions)
         client.policies[direction] = policy
@@ -349,8 +352,8 @@ class KernelSas:
             policy = self._policy(child, direction)
             if policy != present:
                 self._sadb.apply([AddPolicy(policy)])
-                self._sadb.remove((present,))
                 client.policies[direction] = policy
+                self._sadb.remove((present,))
 
     def _forget_if_empty(self, mark: int) -> None:
         client = self._clients[mark]

@@ -1,14 +1,21 @@
 """When the kernel is told to end an SA, and when to say that its end is near."""
 
+import errno
+import random
+from dataclasses import replace
+
 import pytest
 
 from cli.ikev1d.kernel_sas import KernelSas
 from ikev1.core.child_sa import LIFETIME_MARGIN
+from ikev1.core.effects import Installed, InstallFailed
 from ikev1.core.exchange import ConnectionSettings
 from interop.clients.ike import WINDOWS_10
+from tests.simulation.clock import virtual_loop
+from tests.simulation.kernel import Kernel
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
-from xfrm.model import Lifetime
+from xfrm.model import Lifetime, Policy
 from xfrm.sadb import Sadb
 
 MEGABYTE = 1 << 20
@@ -44,3 +51,25 @@ def test_with_rekey_it_says_so_before_the_clients_end() -> None:
         assert lifetime.soft_bytes is not None
         assert 0.90 * 3600 - 1 < lifetime.soft_seconds <= 0.95 * 3600
         assert 0.90 * 250_000 - 1 < lifetime.soft_bytes / 1024 <= 0.95 * 250_000
+
+
+def test_what_could_not_follow_the_client_leaves_no_policy_behind() -> None:
+    """A newer child may come before the older one is taken out."""
+    kernel = Kernel(virtual_loop(), random.Random(1))
+    sas = KernelSas(kernel.sadb(lambda event: None), mark_base=0, mark_mask=0xFFFFFF)
+    client = Dialin.behind_nat(IkeHost(), WINDOWS_10).connect()
+    old = client.child()
+    client.quick_mode()
+    path = replace(old.path, remote="198.51.100.77")
+    moved, new = replace(old, path=path), replace(client.child(), path=path)
+    assert sas.install_inbound(old) == sas.install_outbound(old, ()) == Installed()
+    kernel.refuse = lambda thing: errno.ENOMEM if isinstance(thing, Policy) else 0
+    assert isinstance(sas.move(old, moved), InstallFailed)
+    kernel.refuse = lambda thing: 0
+
+    assert sas.install_inbound(new) == Installed()
+    sas.remove(moved)
+    into, out = (policy.selector for policy in kernel.policies)
+    assert (into.src, out.dst) == (path.remote, path.remote)
+    sas.remove(new)
+    assert not kernel.policies

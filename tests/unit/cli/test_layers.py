@@ -11,13 +11,11 @@ import pytest
 
 from cli.ikev1d.config import Config
 from cli.ikev1d.config.model import SameUser
-from cli.ikev1d.processes.others import Others, Wishes
+from cli.ikev1d.processes.others import Others
 from cli.ikev1d.service import IDLE_CLIENT, Gateway
 from ikev1.wire.enums import ExchangeType
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Profile
-from l2tp.datapath.flows import Flow
-from l2tp.datapath.udp import Datagram
 from tests.simulation.network import FAIR, Nat
 from tests.simulation.packets import Packet
 from tests.simulation.world import Plan, World
@@ -229,33 +227,11 @@ def test_a_look_for_lost_events_does_not_end_who_dials_meanwhile() -> None:
     world.close()
 
 
-class Another(Others):
-    """Another process of the gateway. It has a session of every user until told to end it."""
+class UserElsewhere(Others):
+    """Another process of the gateway has a session of every user until it is told to end it."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
-        self.wishes: Wishes | None = None
-        self.flows: set[int] = set()
-        """Marks of the clients whose flows it knows."""
-        self.astray = 0
-        """How many of the next L2TP datagrams have come to the wrong process."""
-        self.passed_on: list[Datagram] = []
-
-    async def join(self, wishes: Wishes) -> None:
-        self.wishes = wishes
-
-    def flow(self, mark: int, flow: Flow) -> None:
-        self.flows.add(mark)
-
-    def flow_ended(self, mark: int) -> None:
-        self.flows.discard(mark)
-
-    def receives(self, mark: int, source: str) -> bool:
-        self.astray -= 1
-        return self.astray < 0
-
-    def pass_on(self, datagram: Datagram) -> None:
-        self.passed_on.append(datagram)
 
     def has_user(self, user: str) -> bool:
         return user not in self.ended
@@ -270,17 +246,9 @@ class OneOfSeveral(OneClient):
     """A process whose clients are connected to another one already."""
 
     def __init__(self, same_user: SameUser) -> None:
-        self.others = Another()
+        self.others = UserElsewhere()
         self.same_user = same_user
         super().__init__()
-        self.client.excused_until = 600.0  # where it is refused or ended
-
-    def dial(self) -> Wishes:
-        """Let the client dial; what the other process may ask for from then on."""
-        self.loop.call_soon(self.client.dial)
-        self.wait(20.0)
-        assert self.others.wishes is not None
-        return self.others.wishes
 
     async def _start(self, config: Config) -> Gateway:
         ppp = replace(config.ppp, same_user=self.same_user)
@@ -297,60 +265,11 @@ def test_a_user_who_is_connected_to_another_process(
     same_user: SameUser, ended: int, up: bool
 ) -> None:
     world = OneOfSeveral(same_user)
-    world.dial()
+    world.client.excused_until = 60.0  # where it is refused
+    world.loop.call_soon(world.client.dial)
+    world.wait(20.0)
     assert len(world.others.ended) == ended
     assert (world.client.state == "up" and world.works()) == up
-    world.close()
-
-
-def test_a_client_of_another_process_that_may_send_in_the_same_flow() -> None:
-    """The kernel's L2TP would mix the two up, so ours leaves it."""
-    world = OneOfSeveral("several")
-    wishes = world.dial()
-    (client,) = world.invariants.engine.clients
-    assert world.others.flows == {client.mark}
-    assert world.machine.tunnels
-    path = client.path
-    (tunnel,) = world.machine.tunnels.values()
-    world.loop.call_soon(
-        wishes.flow, 0x980000, Flow(path.local, "203.0.113.77", tunnel.ends.peer.port)
-    )
-    world.wait(1.0)
-    assert world.machine.tunnels, "that is another flow"
-    world.loop.call_soon(
-        wishes.flow, 0x990000, Flow(path.local, path.remote, tunnel.ends.peer.port)
-    )
-    world.wait(1.0)
-    assert not world.machine.tunnels
-    assert world.works()
-    world.loop.call_soon(wishes.end_client, client.mark, "replaced")
-    world.wait(1.0)
-    assert not world.others.flows
-    world.close()
-
-
-def test_l2tp_that_comes_to_the_wrong_process_is_not_lost() -> None:
-    world = OneOfSeveral("several")
-    world.others.astray = 1
-    wishes = world.dial()
-    assert world.client.state == "up", "it has repeated its SCCRQ"
-    (sccrq,) = world.others.passed_on
-    (client,) = world.invariants.engine.clients
-    assert sccrq.mark & 0xFFFF0000 == client.mark
-    world.loop.call_soon(wishes.l2tp, sccrq)
-    assert world.works()
-    world.close()
-
-
-def test_another_process_ends_a_user_here() -> None:
-    world = OneOfSeveral("several")
-    wishes = world.dial()
-    world.loop.call_soon(wishes.end_user, world.client.kind.user + "2", "replaced")
-    world.wait(1.0)
-    assert world.works()
-    world.loop.call_soon(wishes.end_user, world.client.kind.user, "replaced")
-    world.wait(1.0)
-    assert world.client.state != "up"
     world.close()
 
 
