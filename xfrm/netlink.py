@@ -11,7 +11,6 @@ import errno
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ERROR
@@ -23,11 +22,11 @@ from xfrm.errors import KernelError
 from xfrm.events import Event, Resync, decode_event
 from xfrm.flat import FlatMessage
 from xfrm.marshal import MarshalXfrm, acknowledged
+from xfrm.sockets import enlarge_receive_buffer
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
-SO_RCVBUFFORCE = 33
 
 EVENT_BUFFER = 4 * 1024 * 1024
 """Octets. An EXPIRE takes about 1 kB of it, so the SAs of 2000 clients may expire at once."""
@@ -163,10 +162,7 @@ class EventSocket(_XfrmSocket):
     async def listen(self, groups: Sequence[Group]) -> None:
         """Open and join the groups. Raises KernelError."""
         await self.open()
-        try:
-            self.setsockopt(SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER)
-        except PermissionError:  # root of a user namespace; the limit of the system applies
-            self.setsockopt(SOL_SOCKET, SO_RCVBUF, EVENT_BUFFER)
+        enlarge_receive_buffer(self, EVENT_BUFFER)
         for group in groups:
             self.add_membership(group)
 

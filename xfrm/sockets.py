@@ -3,7 +3,7 @@
 import socket
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from xfrm.constants import (
     IPPROTO_ESP,
@@ -22,6 +22,7 @@ IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
 IP_PMTUDISC_DONT = 0
 IP_XFRM_POLICY = 17
+SO_RCVBUFFORCE = 33
 SO_MARK = 36
 SO_RCVMARK = 75
 """Linux 5.19 and later: a received packet's mark arrives as an SO_MARK control message."""
@@ -45,6 +46,21 @@ class PacketInfo(NamedTuple):
     """Where it was sent to; "0.0.0.0" without `report_packet_info`."""
     mark: int
     """0 for none, and without `report_packet_info`."""
+
+
+class HasOptions(Protocol):
+    """A socket, or pyroute2's."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """As socket.setsockopt."""
+
+
+def enlarge_receive_buffer(sock: HasOptions, octets: int) -> None:
+    """Let so much wait in a socket, whatever net.core.rmem_max is: 200 kB by default."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, octets)
+    except PermissionError:  # root of a user namespace; the limit of the system applies
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
 
 def bypass_ipsec(sock: socket.socket) -> None:

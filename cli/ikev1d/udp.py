@@ -18,6 +18,7 @@ from xfrm.sockets import (
     accept_esp_in_udp,
     allow_fragments,
     bypass_ipsec,
+    enlarge_receive_buffer,
     packet_info,
     report_packet_info,
     send_ancillary,
@@ -58,7 +59,7 @@ class DatagramSocket:
         try:
             reuse = socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR
             self._socket.setsockopt(socket.SOL_SOCKET, reuse, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            enlarge_receive_buffer(self._socket, RECEIVE_BUFFER)
             report_packet_info(self._socket)
             allow_fragments(self._socket)
             prepare(self._socket)

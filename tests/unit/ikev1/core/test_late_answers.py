@@ -13,6 +13,7 @@ from ikev1.core.effects import (
     InstallInbound,
     InstallOutbound,
 )
+from ikev1.core.half_open import FINISH_TIME
 from ikev1.wire.enums import (
     Doi,
     EncryptionAlgorithm,
@@ -75,6 +76,7 @@ def test_dh_after_a_full_table_dropped_the_sa() -> None:
     until_dh(host)
     other = Dialin(host, FAST, inner="198.51.100.8", seed="other")
     (first,) = other.note(other.initiator.start(0.0))
+    host.now = FINISH_TIME
     assert len(other.give(first)) == 1
     assert host.answer() == []
     assert host.engine.half_open == 1

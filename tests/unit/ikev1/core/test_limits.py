@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from ikev1.core.effects import ComputeDh, Path
+from ikev1.core.half_open import FINISH_TIME, RUSH_TIME
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.wire.enums import EncryptionAlgorithm, ExchangeType, Group, HashAlgorithm
 from ikev1.wire.message import build_message
 from interop.clients.ike import IPHONE
+from interop.initiator.effects import Phase1Up
 from interop.initiator.profiles import Phase1Offer, only
 from tests.support.ike_dialin import GATEWAY, Dialin, agree
 from tests.support.ike_host import IkeHost, settings
@@ -43,18 +45,46 @@ def until_message_3(client: Dialin) -> None:
 # --- half-open SAs -------------------------------------------------------------------------------
 
 
-def test_a_full_table_drops_the_oldest() -> None:
+def test_in_a_full_table_the_oldest_give_way_when_they_have_had_their_time() -> None:
     host = IkeHost(settings(half_open_limit=10))
-    assert flood(host, range(1, 26)) == 25
+    assert flood(host, range(1, 16)) == 10
+    assert host.drops() == ["half-open-limit"] * 5
+    host.now = RUSH_TIME - 0.001
+    assert flood(host, range(16, 20)) == 0
+    assert host.drops() == ["half-open-limit"] * 9
+    host.now = RUSH_TIME
+    assert flood(host, range(20, 26)) == 6
     assert host.engine.half_open == 10
     assert host.drops() == ["half-open-limit"] * 15
     # The oldest are gone: their message 1 would begin anew. The youngest are known.
     host.receive(first_message(25), source(25))
     assert host.engine.half_open == 10
     assert len(host.drops()) == 15
-    host.advance(31.0)
+    host.advance(RUSH_TIME + 31.0)
     assert host.engine.half_open == 0
     assert host.engine._context.ike_sas == {}
+
+
+def test_when_hardly_anybody_answers_the_oldest_give_way_at_once() -> None:
+    host = IkeHost(settings(half_open_limit=100))
+    assert flood(host, range(1, 101)) == 100
+    host.now = RUSH_TIME
+    assert flood(host, range(101, 201)) == 100
+    # It has shown that it is a flood.
+    assert flood(host, range(201, 501)) == 300
+    # Whoever does exist is served, if it answers before a hundred others have come.
+    client = Dialin(host, FAST).connect()
+    assert agree(client.sas[-1], client.child())
+
+
+def test_clients_that_answer_end_a_flood() -> None:
+    host = IkeHost(settings(half_open_limit=50))
+    flood(host, range(1, 51))
+    host.now = RUSH_TIME
+    assert flood(host, range(51, 151)) == 100
+    for number in range(1, 101):
+        Dialin(host, FAST, inner=f"198.51.100.{number}", seed=str(number)).connect()
+    assert flood(host, range(151, 251)) < 100
 
 
 def test_a_client_that_has_answered_stays_in_a_full_table() -> None:
@@ -64,7 +94,9 @@ def test_a_client_that_has_answered_stays_in_a_full_table() -> None:
     (first,) = client.note(client.initiator.start(0.0))
     (third,) = client.take(client.give(first)[0], floated=False)
     answers = client.give(third)
-    flood(host, range(1, 100))
+    flood(host, range(1, 10))
+    host.now = FINISH_TIME
+    assert flood(host, range(10, 100)) == 9
     (fifth,) = client.take(answers[0], floated=False)
     client.run([fifth])
     client.quick_mode()
@@ -75,7 +107,9 @@ def test_a_client_whose_dh_is_under_way_stays_too() -> None:
     host = IkeHost(settings(half_open_limit=10), hold=(ComputeDh,))
     client = Dialin(host, FAST)
     until_message_3(client)
-    flood(host, range(1, 100))
+    flood(host, range(1, 10))
+    host.now = FINISH_TIME
+    assert flood(host, range(10, 100)) == 9
     ((path, _),) = host.answer()
     assert path == client.path(floated=False)
 
@@ -83,11 +117,30 @@ def test_a_client_whose_dh_is_under_way_stays_too() -> None:
 def test_where_all_have_answered_the_oldest_goes() -> None:
     host = IkeHost(settings(half_open_limit=3))
     clients = [Dialin(host, FAST, inner=f"198.51.100.{n}", seed=str(n)) for n in range(1, 5)]
-    for client in clients:
+    for client in clients[:3]:
         until_message_3(client)
+    host.now = FINISH_TIME - 0.001
+    assert flood(host, range(1, 2)) == 0
+    host.now = FINISH_TIME
+    until_message_3(clients[3])
     assert host.engine.half_open == 3
     keys = [cookies[:8] for cookies in host.engine._context.ike_sas]
     assert keys == [client.initiator.cookies[:8] for client in clients[1:]]
+
+
+def test_a_rush_that_the_table_has_no_room_for_gets_in_by_repeating_message_1() -> None:
+    """As after a restart: nobody loses the answer that it has had, and nothing is done in vain."""
+    host = IkeHost(settings(half_open_limit=3))
+    rush = [Dialin(host, FAST, inner=f"198.51.100.{n}", seed=str(n)) for n in range(1, 10)]
+    first = {n: client.note(client.initiator.start(0.0))[0] for n, client in enumerate(rush)}
+    for _ in range(3):
+        answers = {number: rush[number].give(message) for number, message in first.items()}
+        served = {number: sent[0] for number, sent in answers.items() if sent}
+        for number, answer in served.items():
+            rush[number].run(rush[number].take(answer, floated=False))
+            del first[number]
+    assert not first
+    assert all(client.told_of(Phase1Up) for client in rush)
 
 
 def test_one_address_gets_its_share_and_no_more() -> None:
