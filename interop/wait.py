@@ -8,11 +8,8 @@ from interop.errors import LabError
 
 T = TypeVar("T")
 
-INTERVAL, LONGEST = 0.02, 0.2
-"""Seconds between two looks, at first and at most: a fifth of what has been waited for already.
-
-To look takes CPU time, which what is waited for needs as well.
-"""
+INTERVAL = 0.02
+"""Seconds between two looks."""
 
 
 class StillWaitingError(LabError):
@@ -22,13 +19,12 @@ class StillWaitingError(LabError):
 def until(condition: Callable[[], T], what: str, limit: float, interval: float = INTERVAL) -> T:
     """Call ``condition`` until it answers with something true, and return that.
 
-    ``what`` completes "waited for"; ``limit`` and ``interval``, the least between
-    two looks, are in seconds. Raises `StillWaitingError`.
+    ``what`` completes "waited for"; ``limit`` and ``interval`` are in seconds. Raises
+    `StillWaitingError`.
     """
-    begun = time.monotonic()
+    deadline = time.monotonic() + limit
     while not (answer := condition()):
-        waited = time.monotonic() - begun
-        if waited > limit:
+        if time.monotonic() > deadline:
             raise StillWaitingError(f"waited {limit:g} s for {what}")
-        time.sleep(max(interval, min(waited / 5, LONGEST)))
+        time.sleep(interval)
     return answer

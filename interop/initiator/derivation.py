@@ -71,13 +71,13 @@ class DhKey:
     agree: Callable[[bytes], bytes] = field(repr=False)
 
 
-def dh_key(group: int, random: Callable[[int], bytes]) -> DhKey:
+def dh_key(group: int, random: Callable[[int], bytes], exponent_size: int = EXPONENT_SIZE) -> DhKey:
     """Make a key pair. Agreeing with a value of a wrong size or off the curve is a ValueError."""
     if group in _CURVES:
         return _ecp_key(_CURVES[Group(group)])
     bits, _ = _MODP[Group(group)]
     prime = _modp_prime(group)
-    exponent = int.from_bytes(random(EXPONENT_SIZE)) | 1
+    exponent = int.from_bytes(random(exponent_size)) | 1
 
     def agree(peer: bytes) -> bytes:
         if len(peer) * 8 != bits:

@@ -4,8 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from interop.initiator.checks import Cause
+
+Failure = tuple[StrEnum, str]
+"""Why a client gave up: a cause to be counted by, and what it says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +18,12 @@ class Outcome:
 
     main_mode: float | None
     quick_modes: tuple[float, ...]
-    failure: tuple[Cause, str] | None
+    failure: Failure | None
     findings: tuple[tuple[Cause, str], ...]
+    setup: float | None = None
+    """From the first message of its first attempt until it had all that it wanted."""
+    attempts: tuple[Failure, ...] = ()
+    """Why those before this one failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,10 @@ class Report:
     initiator_cpu: float
     main_mode: Latency | None
     quick_mode: Latency | None
+    setup: Latency | None
+    connected: int
+    attempts: dict[str, int]
+    """Failures that were not a client's last word, by cause."""
 
     def as_json(self) -> str:
         """One object on one line."""
@@ -59,7 +71,11 @@ class Report:
                     f"{name:10} ms: p50 {latency.p50:.2f}  p90 {latency.p90:.2f}"
                     f"  p99 {latency.p99:.2f}  max {latency.max:.2f}"
                 )
-        for kind, counts in (("failed", self.failures), ("found", self.findings)):
+        for kind, counts in (
+            ("failed", self.failures),
+            ("tried again", self.attempts),
+            ("found", self.findings),
+        ):
             lines += [
                 f"{kind} {cause}: {count}, such as {self.examples[cause]}"
                 for cause, count in counts.items()
@@ -73,17 +89,23 @@ def summarize(outcomes: Sequence[Outcome], elapsed: float, initiator_cpu: float)
     findings = [finding for outcome in outcomes for finding in outcome.findings]
     main_modes = [outcome.main_mode for outcome in outcomes if outcome.main_mode is not None]
     quick_modes = [seconds for outcome in outcomes for seconds in outcome.quick_modes]
+    setups = [outcome.setup for outcome in outcomes if outcome.setup is not None]
+    attempts = [attempt for outcome in outcomes for attempt in outcome.attempts]
+    told = [*failures, *attempts, *findings]
     return Report(
         clients=len(outcomes),
         main_modes=len(main_modes),
         quick_modes=len(quick_modes),
         failures=_count(failures),
         findings=_count(findings),
-        examples={str(cause): detail for cause, detail in reversed([*failures, *findings])},
+        examples={str(cause): detail for cause, detail in reversed(told)},
         elapsed=elapsed,
         initiator_cpu=initiator_cpu,
         main_mode=latency(main_modes),
         quick_mode=latency(quick_modes),
+        setup=latency(setups),
+        connected=len(setups),
+        attempts=_count(attempts),
     )
 
 
@@ -99,5 +121,5 @@ def latency(seconds: Sequence[float]) -> Latency | None:
     return Latency(rank(50), rank(90), rank(99), ordered[-1])
 
 
-def _count(causes: Sequence[tuple[Cause, str]]) -> dict[str, int]:
+def _count(causes: Sequence[Failure]) -> dict[str, int]:
     return dict(Counter(str(cause) for cause, _ in causes).most_common())

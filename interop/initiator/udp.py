@@ -14,7 +14,7 @@ from interop.initiator.derivation import DhKey
 from interop.initiator.effects import Closed, Effect, EspSas, Failed, Phase1Up, Send
 from interop.initiator.engine import Initiator
 from interop.initiator.profiles import Profile
-from interop.initiator.report import Outcome, Report, summarize
+from interop.initiator.report import Failure, Outcome, Report, summarize
 from interop.initiator.session import Address, ClientPath
 from interop.initiator.signatures import Signer
 
@@ -45,6 +45,8 @@ class Plan:
     """In place of the preshared key."""
     keep: bool = False
     """Leave the SAs to the server instead of deleting them."""
+    stay: bool = False
+    """Keep the SAs and the sockets until `Client.leave`, and answer the server."""
 
 
 class Client:
@@ -58,7 +60,8 @@ class Client:
         self._quick_modes_left = plan.quick_modes
         self._main_mode: float | None = None
         self._quick_modes: list[float] = []
-        self._failure: tuple[Cause, str] | None = None
+        self._failure: Failure | None = None
+        self._sas: EspSas | None = None
         self._done = False
         near = self._socket(floated=False)
         local_address, local_port = near.getsockname()[:2]
@@ -78,18 +81,48 @@ class Client:
 
     async def run(self) -> Outcome:
         """Do Main Mode and the Quick Modes, one after the other."""
+        begun = self._started = time.monotonic()
         try:
-            self._started = time.monotonic()
-            self._carry_out(self._engine.start(self._started))
-            while not self._done:
-                await self._sleep()
-                if not self._done:
-                    self._carry_out(self._engine.advance(time.monotonic()))
+            self._carry_out(self._engine.start(begun))
+            await self._until_done()
         finally:
-            self._close_sockets()
+            if not self._plan.stay or self._failure is not None:
+                self.leave()
         return Outcome(
-            self._main_mode, tuple(self._quick_modes), self._failure, self._engine.findings
+            self._main_mode,
+            tuple(self._quick_modes),
+            self._failure,
+            self._engine.findings,
+            None if self._failure else self._started - begun,
         )
+
+    async def rekey(self) -> Outcome:
+        """Replace the ESP SAs of one that stays by a new Quick Mode."""
+        old, self._started, self._done = self._sas, time.monotonic(), False
+        before = len(self._quick_modes)
+        self._carry_out(self._engine.quick_mode(self._started))
+        await self._until_done()
+        if self._failure is None and old is not None:
+            self._carry_out(self._engine.delete_esp(old.inbound_spi))
+        return Outcome(None, tuple(self._quick_modes[before:]), self._failure, ())
+
+    @property
+    def lost(self) -> Failure | None:
+        """Why one that stays has no SAs any more."""
+        return self._failure
+
+    def leave(self) -> None:
+        """Vanish."""
+        for sock in self._sockets.values():
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        self._sockets.clear()
+
+    async def _until_done(self) -> None:
+        while not self._done:
+            await self._sleep()
+            if not self._done:
+                self._carry_out(self._engine.advance(time.monotonic()))
 
     async def _sleep(self) -> None:
         deadline = self._engine.next_deadline()
@@ -99,7 +132,7 @@ class Client:
         self._wake.clear()
 
     def _readable(self, sock: socket.socket, floated: bool) -> None:
-        while not self._done:
+        while floated in self._sockets:
             try:
                 datagram = sock.recv(MAX_DATAGRAM)
             except BlockingIOError:
@@ -119,6 +152,7 @@ class Client:
                     self._main_mode = self._lap()
                     self._next()
                 case EspSas():
+                    self._sas = effect
                     self._quick_modes.append(self._lap())
                     self._next()
                 case Failed(cause, detail):
@@ -134,7 +168,7 @@ class Client:
             self._quick_modes_left -= 1
             self._carry_out(self._engine.quick_mode(time.monotonic()))
             return
-        if not self._plan.keep:
+        if not self._plan.keep and not self._plan.stay:
             self._carry_out(self._engine.close(time.monotonic()))
         self._done = True
 
@@ -163,11 +197,6 @@ class Client:
         asyncio.get_running_loop().add_reader(sock, self._readable, sock, floated)
         self._sockets[floated] = sock
         return sock
-
-    def _close_sockets(self) -> None:
-        for sock in self._sockets.values():
-            asyncio.get_running_loop().remove_reader(sock)
-            sock.close()
 
 
 async def run(plan: Plan, count: int, concurrency: int) -> Report:

@@ -1,37 +1,36 @@
-"""The responders that are tried, each on a machine of its own, and the one for their clients."""
+"""The daemons that are tried, all of them told the same as far as they can be told."""
 
 import json
+import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from interop.certificates import SERVER_AUTH, Authority, Identity, pem
-from interop.errors import LabError
 from interop.gateway import CONFIGURATION, CONTROL, configuration
-from interop.lab import Lab
-from interop.load.clients import CLIENTS, Load
+from interop.load.clients import user_name
 from interop.netns import Host
 from interop.peers.libreswan import Libreswan
 from interop.peers.strongswan import CONNECTIONS, DAEMON, VICI, Connection, write_certificate
 from interop.process import Process
-from interop.settings import GatewaySettings
-from interop.topology import Interface, Link, Machine, Topology
+from interop.settings import USERS, GatewaySettings
 from interop.wait import until
 
-CLIENT_PROGRAM = (sys.executable, "-m", "interop.load.clients")
 START_LIMIT = 60.0
-LOAD_LIMIT = 900.0
+SERVER_NAME = "vpn.example.org"
+"""That of its certificate."""
 SUITES = ("aes256-sha256-modp2048", "3des-sha1-modp1024")
 """What is measured."""
 PHASE_1 = (*SUITES, "aes256-sha1-modp2048", "aes256-sha1-modp1024", "aes128-sha1-modp1024")
 """What a responder has to be told to accept, so that every client of the mix gets in."""
-WARM_UP = 20
-"""Clients before anything is measured: caches, modules, lazy imports."""
+DPD_DELAY = 60
+"""Seconds; what ikev1d has by itself."""
+DPD_TIMEOUT = 180
+LOCAL = IPv4Address("10.192.0.1")
+"""The gateway's inner address; whole clients get those after it."""
 
 _CHARON_CONF = "/run/strongswan.conf"
 _CHARON = """
@@ -87,11 +86,55 @@ class Certificates:
     def of(cls, kind: str) -> "Certificates":
         """Keys of a kind, "rsa2048" or "p256", and chains of two."""
         root = Authority(kind=kind)
-        names = ["vpn.example.org"]
         return cls(
-            root.issue("gateway", kind=kind, number=1, names=names, usages=[SERVER_AUTH]),
+            root.issue("gateway", kind=kind, number=1, names=[SERVER_NAME], usages=[SERVER_AUTH]),
             root.issue("client", kind=kind, number=2),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all responders of a bench are told.
+
+    `users` is how many whole clients can log in, with `password`. `preload` is a library that
+    daemons other than ours are started with.
+    """
+
+    certificates: Certificates | None = None
+    users: int = 0
+    password: str = field(default=USERS["alice"], repr=False)
+    preload: Path | None = None
+    workers: int = 1
+    """Processes of ours."""
+
+    def settings(self, address: str) -> GatewaySettings:
+        """The lab's settings for a gateway at this address."""
+        if not self.users:
+            return GatewaySettings(address=address)
+        return GatewaySettings(
+            address=address,
+            users={user_name(number): self.password for number in range(self.users)},
+            local=str(LOCAL),
+            pool=(str(LOCAL + 1), str(LOCAL + self.users)),
+        )
+
+    def connection(self, address: str, ike_proposals: str) -> Connection:
+        """The connection of a daemon that is not ours."""
+        return Connection(
+            local_address=address,
+            remote_address="%any",
+            psk=GatewaySettings().psk,
+            ike_proposals=ike_proposals,
+            esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
+            remote_ts="dynamic[udp]",
+            dpd_delay=f"{DPD_DELAY}s",
+            dpd_timeout=f"{DPD_TIMEOUT}s",
+            certificate=None if self.certificates is None else self.certificates.responder,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Of a daemon that is not ours."""
+        return {} if self.preload is None else {"LD_PRELOAD": str(self.preload)}
 
 
 _CERTIFICATE = """
@@ -133,19 +176,20 @@ class OurDaemon(Responder):
         host: Host,
         address: str,
         command: Sequence[str],
-        certificates: Certificates | None = None,
-        workers: int = 1,
+        terms: Terms,
     ) -> None:
         super().__init__("ikev1d", host, address)
-        settings = GatewaySettings(address=address)
-        extra = {"ike": "half_open_per_address = 2000", "gateway": f"workers = {workers}"}
-        if certificates is not None:
-            own = certificates.responder
+        extra = {
+            "ike": "half_open_per_address = 2000",
+            "gateway": f"workers = {terms.workers}",
+        }
+        if terms.certificates is not None:
+            own = terms.certificates.responder
             extra["[certificate]"] = _CERTIFICATE
             host.write("/run/gateway.pem", own.certificate_pem())
             host.write("/run/gateway.key", own.key_pem(), 0o600)
             host.write("/run/ca.pem", pem(own.issuers[-1]))
-        host.write(CONFIGURATION, configuration(settings, extra), 0o600)
+        host.write(CONFIGURATION, configuration(terms.settings(address), extra), 0o600)
         self._command = command
         self.start()
 
@@ -164,16 +208,9 @@ class OurDaemon(Responder):
 class Charon(Responder):
     """strongSwan's charon; `tuned` as fast as it gets by configuration."""
 
-    def __init__(
-        self,
-        host: Host,
-        address: str,
-        *,
-        tuned: bool,
-        certificates: Certificates | None = None,
-    ) -> None:
+    def __init__(self, host: Host, address: str, terms: Terms, *, tuned: bool) -> None:
         super().__init__("charon, tuned" if tuned else "charon, as installed", host, address)
-        self._certificate = None if certificates is None else certificates.responder
+        self._terms = terms
         host.write(_CHARON_CONF, _CHARON.format(settings=_TUNED if tuned else _AS_INSTALLED))
         self.start()
 
@@ -181,170 +218,46 @@ class Charon(Responder):
         """Start it, or start it again, and load its connection."""
         host = self.host
         host.path(VICI).unlink(missing_ok=True)
-        environment = {"STRONGSWAN_CONF": _CHARON_CONF}
+        environment = {"STRONGSWAN_CONF": _CHARON_CONF, **self._terms.environment()}
         self.process = host.start("charon", DAEMON, environment=environment)
         until(lambda: host.path(VICI).is_socket(), "charon's control socket", START_LIMIT)
-        connection = Connection(
-            local_address=self.address,
-            remote_address="%any",
-            psk=GatewaySettings().psk,
-            ike_proposals=",".join(PHASE_1),
-            esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
-            remote_ts="dynamic[udp]",
-            certificate=self._certificate,
-        )
+        connection = self._terms.connection(self.address, ",".join(PHASE_1))
         host.write(CONNECTIONS, connection.text(), 0o600)
-        if self._certificate is not None:
-            write_certificate(host, self._certificate)
+        if connection.certificate is not None:
+            write_certificate(host, connection.certificate)
         self._swanctl("--load-all", "--noprompt", "--file", CONNECTIONS)
 
     def _swanctl(self, *arguments: str) -> str:
         return self.host.run("env", f"STRONGSWAN_CONF={_CHARON_CONF}", "swanctl", *arguments)
 
     def sessions(self) -> int:
-        """IKE SAs of swanctl that are up."""
-        return sum("ESTABLISHED" in line for line in self._swanctl("--list-sas").splitlines())
+        """IKE SAs of swanctl: a list of thousands would cost it more than its clients."""
+        found = re.search(r"IKE_SAs: (\d+) total, (\d+) half-open", self._swanctl("--stats"))
+        return int(found[1]) - int(found[2]) if found else 0
 
 
 class Pluto(Responder):
-    """libreswan's pluto. It has no group 2 any more."""
+    """libreswan's pluto, as installed. It has no group 2 any more."""
 
-    def __init__(self, host: Host, address: str) -> None:
+    def __init__(self, host: Host, address: str, terms: Terms) -> None:
         super().__init__("pluto", host, address)
-        self._pluto = Libreswan(host)
-        self._load()
+        self._terms = terms
+        self.start()
 
     def start(self) -> None:
         """Start it, or start it again, and load its connection."""
-        self._pluto = Libreswan(self.host)
-        self._load()
-
-    def _load(self) -> None:
+        self._pluto = Libreswan(self.host, helpers=None, environment=self._terms.environment())
         self.process = self._pluto.process
-        self._pluto.load(
-            Connection(
-                local_address=self.address,
-                remote_address="%any",
-                psk=GatewaySettings().psk,
-                ike_proposals=",".join(
-                    suite.replace("sha256", "sha2_256") for suite in PHASE_1 if "1024" not in suite
-                ),
-                esp_proposals="aes256-sha1,aes128-sha1,3des-sha1",
-                remote_ts="dynamic[udp]",
-            )
-        )
+        suites = [suite.replace("sha256", "sha2_256") for suite in PHASE_1 if "1024" not in suite]
+        self._pluto.load(self._terms.connection(self.address, ",".join(suites)))
 
     def sessions(self) -> int:
         """Main Modes of whack that are done."""
-        return sum("STATE_MAIN_R3" in line for line in self._pluto.sas().splitlines())
+        found = re.search(r"enumerate\.STATE_MAIN_R3=(\d+)", self._pluto.counters())
+        return int(found[1]) if found else 0
 
 
 KINDS = ("ours", "tuned", "installed")
 """Those that are measured beside each other: `OTHER_KINDS` has the rest."""
 OTHER_KINDS = ("pluto",)
 IKEV1D = (sys.executable, "-m", "cli.ikev1d")
-
-
-class Bench:
-    """Responders that wait for clients."""
-
-    def __init__(
-        self,
-        lab: Lab,
-        responders: Mapping[str, Responder],
-        certificates: Certificates | None = None,
-    ) -> None:
-        self.responders = MappingProxyType(dict(responders))
-        self._certificate = ""
-        if certificates is not None:
-            who = certificates.client
-            self._certificate = who.key_pem() + who.certificate_pem()
-        self._clients = lab["clients"]
-        self._number = 0
-
-    def __getitem__(self, kind: str) -> Responder:
-        return self.responders[kind]
-
-    def dial_in(
-        self,
-        responder: Responder,
-        count: int,
-        *,
-        suite: str,
-        quick_modes: int,
-        concurrency: int,
-        keep: bool = False,
-    ) -> dict[str, Any]:
-        """Have new clients dial in; the initiator's report.
-
-        Raises LabError if one of them did not get in.
-        """
-        load = self.load(
-            responder,
-            count,
-            suite=suite,
-            quick_modes=quick_modes,
-            concurrency=concurrency,
-            keep=keep,
-        )
-        report = self.run(load)
-        if report["failures"]:
-            raise LabError(f"{responder.name}: {report['failures']} {report['examples']}")
-        return report
-
-    def load(self, responder: Responder, count: int, **choices: Any) -> Load:
-        """`count` clients that have not dialled before; `choices` are fields of `Load`."""
-        first, self._number = self._number, self._number + count
-        return Load(
-            target=responder.address,
-            psk=GatewaySettings().psk,
-            first=first,
-            count=count,
-            certificate=self._certificate,
-            **choices,
-        )
-
-    def run(self, load: Load) -> dict[str, Any]:
-        """Let the clients of a load dial in, or dial again; the initiator's report."""
-        answer = self._clients.run(*CLIENT_PROGRAM, stdin=load.as_json(), limit=LOAD_LIMIT)
-        report: dict[str, Any] = json.loads(answer)
-        return report
-
-
-def _topology(kinds: Sequence[str]) -> Topology:
-    machines = [
-        Machine(kind, (Interface("wan0", f"198.51.{index}.1/24"),), f"198.51.{index}.2")
-        for index, kind in enumerate(kinds)
-    ]
-    near = [Interface(kind, f"198.51.{index}.2/24") for index, kind in enumerate(kinds)]
-    links = [Link(("clients", kind), (kind, "wan0")) for kind in kinds]
-    return Topology("bench", (*machines, Machine("clients", tuple(near))), tuple(links))
-
-
-@contextmanager
-def bench(
-    directory: Path,
-    *,
-    kinds: Sequence[str] = KINDS,
-    ikev1d: Sequence[str] = IKEV1D,
-    certificates: Certificates | None = None,
-    workers: int = 1,
-) -> Iterator[Bench]:
-    """Start responders of these kinds, ours by the command `ikev1d`, with so many processes.
-
-    With `certificates` clients have those; pluto knows the preshared key alone.
-    """
-    with Lab(_topology(kinds), directory) as lab:
-        lab["clients"].run("ip", "route", "add", "local", str(CLIENTS), "dev", "lo")
-        responders: dict[str, Responder] = {}
-        for index, kind in enumerate(kinds):
-            address = f"198.51.{index}.1"
-            if kind == "ours":
-                responders[kind] = OurDaemon(lab[kind], address, ikev1d, certificates, workers)
-            elif kind == "pluto":
-                responders[kind] = Pluto(lab[kind], address)
-            else:
-                responders[kind] = Charon(
-                    lab[kind], address, tuned=kind == "tuned", certificates=certificates
-                )
-        yield Bench(lab, responders, certificates)

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from interop.certificates import PKCS12_PASSWORD, Identity
 from interop.errors import LabError
@@ -41,6 +41,7 @@ conn {name}
     ikev2=no
     type=transport
     {authentication}
+    {liveness}
     left={local_address}
     leftprotoport={local_protoport}
     leftupdown=%disabled
@@ -59,6 +60,9 @@ conn {name}
     retransmit-interval={retransmit_milliseconds}
     auto=ignore
 """
+
+
+_DPD_ACTIONS = {"none": "clear", "trap": "hold", "start": "restart"}
 
 
 class UnknownSyntaxError(LabError):
@@ -92,7 +96,15 @@ def _conn(connection: Connection, retransmit_timeout: float) -> str:
         esp_end=connection.esp_end or connection.esp_lifetime,
         retransmit_milliseconds=round(1000 * retransmit_timeout),
         authentication="\n    ".join(_authentication(connection)),
+        liveness="\n    ".join(_liveness(connection)),
     )
+
+
+def _liveness(connection: Connection) -> Iterator[str]:
+    if connection.dpd_delay != "0s":
+        yield f"dpddelay={connection.dpd_delay}"
+        yield f"dpdtimeout={connection.dpd_timeout}"
+        yield f"dpdaction={_DPD_ACTIONS[connection.on_loss]}"
 
 
 def _authentication(connection: Connection) -> Iterator[str]:
@@ -112,10 +124,18 @@ class Libreswan:
     """pluto on ``host``. ``retransmit_timeout`` is its first wait for an answer, in seconds.
 
     Like every libreswan client without rightid, it wants the gateway to show the address it dialled
-    as its identity. Raises `LabError` if it has not been unpacked.
+    as its identity. ``helpers`` are threads for its cryptography, None for as many as it likes.
+    Raises `LabError` if it has not been unpacked.
     """
 
-    def __init__(self, host: Host, *, retransmit_timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        retransmit_timeout: float = 2.0,
+        helpers: int | None = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         missing = [
             name
             for name, there in (
@@ -139,8 +159,10 @@ class Libreswan:
         self.process: Process = host.start(
             "pluto",
             *(f"{PROGRAMS}/pluto", "--nofork", "--stderrlog", "--use-xfrm", "--no-dnssec"),
-            *("--nhelpers", "0", "--rundir", DIRECTORY, "--ipsecdir", DIRECTORY),
+            *(() if helpers is None else ("--nhelpers", f"{helpers}")),
+            *("--rundir", DIRECTORY, "--ipsecdir", DIRECTORY),
             *("--config", CONFIGURATION, "--nssdir", NSS, "--secretsfile", SECRETS),
+            environment=environment,
         )
 
     def _whack(self, *arguments: str, limit: float = INITIATE_LIMIT) -> str:
@@ -213,3 +235,7 @@ class Libreswan:
     def sas(self) -> str:
         """List the SAs as whack prints them; empty if there are none."""
         return self._whack("--showstates")
+
+    def counters(self) -> str:
+        """What it counts, as whack prints it."""
+        return self._whack("--globalstatus")

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from interop.kernel import artefacts
+from interop.load.bench import WARM_UP, Bench, bench
 from interop.load.process_cost import settled_cpu_time
-from interop.load.responders import SUITES, WARM_UP, Bench, bench
+from interop.load.responders import SUITES
 from interop.wait import until
 from tests.bench.command import ikev1d
 from tests.bench.stopwatch import MILLISECOND

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from cli.ikev1d import __main__ as daemon
-from cli.ikev1d import service, udp, workers
+from cli.ikev1d import udp, workers
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.service import Gateway
@@ -120,6 +120,10 @@ class Heart:
         self._loop.call_at(now + BEAT, self._beat, now + BEAT)
 
 
+def _stays(gateway: Gateway, mark: int, time: float = 0.0, cause: str = "") -> None:
+    """In the place of the watch over clients without a tunnel."""
+
+
 def measure(file: Path, *, heartbeat: bool) -> None:
     """Measure from SIGUSR1 to SIGUSR2."""
     stopwatch, heart = watched(), Heart()
@@ -165,7 +169,7 @@ def main() -> int:
     parser.add_argument("--heartbeat", action="store_true")
     parser.add_argument("daemon", nargs="+", help="arguments of ikev1d")
     options = parser.parse_args()
-    service.IDLE_CLIENT = 86_400.0
+    Gateway._watch_idle = _stays  # type: ignore[method-assign, assignment]
     if options.pretend_esp:
         pretend_esp()
     if options.measure:

@@ -19,8 +19,9 @@ from interop.initiator.__main__ import phase1_offer
 from interop.initiator.derivation import dh_key
 from interop.initiator.profiles import only
 from interop.kernel import artefacts
+from interop.load.bench import WARM_UP, bench
 from interop.load.process_cost import resident, settled_cpu_time
-from interop.load.responders import SUITES, WARM_UP, bench
+from interop.load.responders import SUITES
 from tests.bench.command import ikev1d
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings

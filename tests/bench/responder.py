@@ -17,17 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interop.kernel import artefacts
+from interop.load.bench import WARM_UP, Bench, bench
 from interop.load.process_cost import settled_cpu_time
-from interop.load.responders import (
-    KINDS,
-    OTHER_KINDS,
-    SUITES,
-    WARM_UP,
-    Bench,
-    Certificates,
-    Responder,
-    bench,
-)
+from interop.load.responders import KINDS, OTHER_KINDS, SUITES, Certificates, Responder, Terms
 from tests.bench.command import ikev1d
 
 
@@ -98,9 +90,12 @@ def main() -> int:
     options = parser.parse_args()
     begun = os.getloadavg()[0]
     found: dict[str, list[Cost]] = {}
-    certificates = Certificates.of(options.certificates) if options.certificates else None
+    terms = Terms(Certificates.of(options.certificates) if options.certificates else None)
     with bench(
-        artefacts(), kinds=options.kind or KINDS, ikev1d=ikev1d(), certificates=certificates
+        artefacts(),
+        kinds=options.kind or KINDS,
+        ikev1d=ikev1d(),
+        terms=terms,
     ) as stage:
         names = [responder.name for responder in stage.responders.values()]
         for suite in options.suite or SUITES:

@@ -19,8 +19,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from interop.kernel import artefacts
+from interop.load.bench import WARM_UP, bench
 from interop.load.process_cost import cpu_time, settled_cpu_time
-from interop.load.responders import SUITES, WARM_UP, bench
+from interop.load.responders import SUITES, Terms
 from tests.bench.command import ikev1d
 
 TURN = 0.005
@@ -73,8 +74,8 @@ def slowed(pids: Sequence[int], slowness: int) -> Iterator[None]:
 
 def storm(workers: int, clients: int, slowness: int, suite: str) -> Storm:
     """Have all clients come at once, with Main Mode and Quick Mode."""
-    command = ikev1d()
-    with bench(artefacts(), kinds=["ours"], ikev1d=command, workers=workers) as stage:
+    command, terms = ikev1d(), Terms(workers=workers)
+    with bench(artefacts(), kinds=["ours"], ikev1d=command, terms=terms) as stage:
         ours = stage["ours"]
 
         def dial_in(count: int, *, keep: bool) -> None:
