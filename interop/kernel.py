@@ -24,7 +24,7 @@ from pathlib import Path
 from interop.containment import GRACE, TIMED_OUT, contained, signals_to
 from interop.errors import KernelUnavailableError
 from interop.facilities import missing_on_host
-from interop.uml import EmbeddedRun, require_programs
+from interop.uml import INSTALLED, EmbeddedRun, fastest, require_programs
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAB = REPOSITORY / "lab"
@@ -58,12 +58,14 @@ def run(
     mem: int = 2048,
     timeout: float | None = None,
     embedded: bool | None = None,
+    installed: bool = False,
 ) -> int:
     """Run ``command`` and return its exit status (128 + n when signal n ended it).
 
     ``mem`` is the embedded kernel's memory in MiB, ``timeout`` is in seconds from its start.
     ``embedded`` insists on the embedded kernel or on the host's; None asks the host's kernel.
-    Raises `KernelUnavailableError`.
+    ``installed`` wants it as this Debian has it, where a newer one has been unpacked. Raises
+    `KernelUnavailableError`.
     """
     if os.geteuid() != 0:
         raise KernelUnavailableError("run it as root: it makes namespaces")
@@ -72,7 +74,7 @@ def run(
     directory = _make_artefact_directory()
     try:
         if embedded:
-            return _run_embedded(command, [directory, *shares], mem, timeout)
+            return _run_embedded(command, [directory, *shares], mem, timeout, installed=installed)
         return _run_on_host(command, directory, timeout)
     finally:
         with suppress(OSError):
@@ -90,7 +92,12 @@ def _make_artefact_directory() -> Path:
 
 
 def _run_embedded(
-    command: Sequence[str], shares: Sequence[Path], mem: int, timeout: float | None
+    command: Sequence[str],
+    shares: Sequence[Path],
+    mem: int,
+    timeout: float | None,
+    *,
+    installed: bool,
 ) -> int:
     require_programs()
     _compile_sources()
@@ -100,7 +107,8 @@ def _run_embedded(
         directory = Path(name)
         (directory / "command").write_text(_script(command, shares[0]))
         (directory / "shares").write_text("".join(f"{share.resolve()}\n" for share in shares))
-        return EmbeddedRun(directory, mem, timeout).wait()
+        kernel = INSTALLED if installed else fastest()
+        return EmbeddedRun(directory, mem, timeout, kernel).wait()
 
 
 def _compile_sources() -> None:
@@ -173,6 +181,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--embedded", action="store_true", default=None, help="never the host's")
     where.add_argument("--host", action="store_false", dest="embedded", help="never the embedded")
+    parser.add_argument(
+        "--installed", action="store_true", help="the embedded kernel of this Debian, no newer one"
+    )
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
     try:
@@ -182,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mem=options.mem,
             timeout=options.timeout,
             embedded=options.embedded,
+            installed=options.installed,
         )
     except KernelUnavailableError as error:
         print(f"interop.kernel: {error}", file=sys.stderr)

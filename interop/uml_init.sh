@@ -4,12 +4,13 @@
 # The host's file system is the read-only lower layer of an overlay whose upper layer is in memory:
 # everything can be written and nothing reaches the host, except below the shared directories.
 #
-# RUN_DIRECTORY (from the kernel's command line) holds: command (a shell script to run) and shares
-# (one directory a line). /dev/tty1 is the command's stdout, /dev/tty2 its stderr; /dev/tty3 carries
-# "signal NAME" from the host and "exit STATUS" to it. What goes to /dev/console is the kernel's log.
+# From the kernel's command line: MODULES has a folder of them for this release. RUN_DIRECTORY holds
+# command (a shell script to run) and shares (one directory a line). /dev/tty1 is the command's
+# stdout, /dev/tty2 its stderr; /dev/tty3 carries "signal NAME" from the host and "exit STATUS" to
+# it. What goes to /dev/console is the kernel's log.
 set -eu
 release=$(uname -r)
-modules=/usr/lib/uml/modules/$release
+modules=$MODULES/$release
 
 insmod "$modules/kernel/fs/overlayfs/overlay.ko"
 mount -t tmpfs -o size=75% tmpfs /mnt
