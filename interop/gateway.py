@@ -25,6 +25,8 @@ TRACE = "/run/ikev1d.trace"
 START_LIMIT = 60.0
 """Seconds until READY=1: Python and its imports take 5 in the embedded kernel."""
 NOTIFY_MESSAGE = 4096
+NOTIFY_WAIT = 0.5
+"""Seconds to wait for a message before looking whether the daemon still runs."""
 VERIFY_LIMIT = 90.0
 """Seconds for `ikectl verify`, which starts Python twice; it gives up after 60 itself."""
 
@@ -103,7 +105,7 @@ class Ikev1d:
 
             def ready() -> bool:
                 self.process.require_running()
-                readable, _, _ = select.select([receiver], [], [], 0)
+                readable, _, _ = select.select([receiver], [], [], NOTIFY_WAIT)
                 return bool(readable) and b"READY=1" in receiver.recv(NOTIFY_MESSAGE).split(b"\n")
 
             until(ready, "READY=1 from ikev1d", START_LIMIT)

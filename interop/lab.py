@@ -85,7 +85,7 @@ class Lab:
 
     def _configure(self, machine: Machine) -> None:
         host = self.hosts[machine.name]
-        lines = []
+        lines = ["link set lo up\n"]
         for interface in machine.interfaces:
             if interface.address:
                 lines.append(f"address add {interface.address} dev {interface.name}\n")

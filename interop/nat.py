@@ -4,7 +4,10 @@ nftables does it where the kernel has it. The embedded kernel's nftables knows n
 there the older iptables does the same.
 """
 
-from interop.netns import CommandError, Host
+import subprocess
+from functools import cache
+
+from interop.netns import Host
 
 PORTS = "20000-60000"
 """Outside ports: never the port the client used, as behind a carrier's NAT."""
@@ -31,25 +34,49 @@ table ip lab {{
 """
 
 
-def _nft(router: Host, rules: str) -> bool:
-    """Load rules; False where the kernel cannot."""
+# The same for iptables-restore.
+_OLD_MASQUERADE = """
+*nat
+-A POSTROUTING -o {interface} -p tcp -j MASQUERADE --to-ports {ports}
+-A POSTROUTING -o {interface} -p udp -j MASQUERADE --to-ports {ports}
+-A POSTROUTING -o {interface} -j MASQUERADE
+COMMIT
+"""
+
+_OLD_PUBLISH = """
+*nat
+-A PREROUTING -i {interface} -p udp -m multiport --dports {ports} -j DNAT --to-destination {address}
+COMMIT
+"""
+
+
+@cache
+def _nft_knows_ip() -> bool:
     try:
-        router.run("nft", "-f", "-", stdin=rules)
-    except CommandError as error:
-        if "Operation not supported" not in str(error):
+        subprocess.run(
+            ["unshare", "--net", "nft", "add table ip probe"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        if "Operation not supported" not in error.stderr:
             raise
         return False
     return True
 
 
+def _load(router: Host, rules: str, old_rules: str) -> None:
+    if _nft_knows_ip():
+        router.run("nft", "-f", "-", stdin=rules)
+    else:
+        router.run("iptables-legacy-restore", "--noflush", stdin=old_rules)
+
+
 def masquerade(router: Host, interface: str) -> None:
     """Hide what leaves ``router`` by ``interface`` behind that interface's address."""
-    if _nft(router, _MASQUERADE.format(interface=interface, ports=PORTS)):
-        return
-    append = ("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-o", interface)
-    for protocol in ("tcp", "udp"):
-        router.run(*append, "-p", protocol, "-j", "MASQUERADE", "--to-ports", PORTS)
-    router.run(*append, "-j", "MASQUERADE")
+    values = {"interface": interface, "ports": PORTS}
+    _load(router, _MASQUERADE.format(**values), _OLD_MASQUERADE.format(**values))
 
 
 def publish(router: Host, interface: str, address: str) -> None:
@@ -57,9 +84,5 @@ def publish(router: Host, interface: str, address: str) -> None:
 
     Bare ESP goes nowhere, as with nearly every router.
     """
-    ports = ", ".join(IKE_PORTS)
-    if _nft(router, _PUBLISH.format(interface=interface, ports=ports, address=address)):
-        return
-    append = ("iptables-legacy", "-t", "nat", "-A", "PREROUTING", "-i", interface, "-p", "udp")
-    for port in IKE_PORTS:
-        router.run(*append, "--dport", port, "-j", "DNAT", "--to-destination", address)
+    values = {"interface": interface, "ports": ",".join(IKE_PORTS), "address": address}
+    _load(router, _PUBLISH.format(**values), _OLD_PUBLISH.format(**values))

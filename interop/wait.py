@@ -8,8 +8,11 @@ from interop.errors import LabError
 
 T = TypeVar("T")
 
-INTERVAL = 0.02
-"""Seconds between two looks."""
+INTERVAL, LONGEST = 0.02, 0.2
+"""Seconds between two looks, at first and at most: a fifth of what has been waited for already.
+
+To look takes CPU time, which what is waited for needs as well.
+"""
 
 
 class StillWaitingError(LabError):
@@ -19,12 +22,13 @@ class StillWaitingError(LabError):
 def until(condition: Callable[[], T], what: str, limit: float, interval: float = INTERVAL) -> T:
     """Call ``condition`` until it answers with something true, and return that.
 
-    ``what`` completes "waited for"; ``limit`` and ``interval`` are in seconds. Raises
-    `StillWaitingError`.
+    ``what`` completes "waited for"; ``limit`` and ``interval``, the least between
+    two looks, are in seconds. Raises `StillWaitingError`.
     """
-    deadline = time.monotonic() + limit
+    begun = time.monotonic()
     while not (answer := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > limit:
             raise StillWaitingError(f"waited {limit:g} s for {what}")
-        time.sleep(interval)
+        time.sleep(max(interval, min(waited / 5, LONGEST)))
     return answer
