@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
+from shutil import rmtree
 from socket import socket, socketpair
 
 from cli.control import ErrorCode, ErrorResponse, Request, Response
@@ -29,7 +30,7 @@ from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import Machine
-from cli.ikev1d.processes.claims import FILE
+from cli.ikev1d.processes.claims import DIRECTORY
 from cli.ikev1d.processes.errors import WorkerError
 from cli.ikev1d.processes.joined import JoinedAnswers
 from cli.ikev1d.processes.messages import ALL, SUPERVISOR, Begin, Channel
@@ -287,7 +288,7 @@ class Supervisor:
             channel.close()
         await self._undo.aclose()
         self._farewells.close()
-        self._config.gateway.control_socket.with_name(FILE).unlink(missing_ok=True)
+        rmtree(self._config.gateway.control_socket.with_name(DIRECTORY), ignore_errors=True)
         sadb = self._machine.sadb(lambda event: None)
         await sadb.open()
         with suppress(KernelError):

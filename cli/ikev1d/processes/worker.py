@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import count
 
 from cli.ikev1d.config import Config
-from cli.ikev1d.processes.claims import FILE, Claims, key_of
+from cli.ikev1d.processes.claims import DIRECTORY, Claims, key_of
 from cli.ikev1d.processes.messages import (
     ALL,
     SUPERVISOR,
@@ -60,7 +60,7 @@ class Worker(Others):
         self.share = share
         self.unusable = unusable
         self.foreign_tunnel_ids = Foreign(share)
-        self._claims = Claims(config.gateway.control_socket.with_name(FILE))
+        self._claims = Claims(config.gateway.control_socket.with_name(DIRECTORY))
         self.rivals = self._claims
         self._marks = self.marks(config)
         self._line = line

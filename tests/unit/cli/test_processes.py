@@ -99,6 +99,18 @@ def test_an_address_is_had_by_one_process(path: Path, another: Another) -> None:
     assert another("take", ADDRESS) == "True"
 
 
+def test_thousands_of_claims_are_found_again(path: Path, another: Another) -> None:
+    claims = Claims(path)
+    for number in range(3_000):
+        claims.take(ADDRESS + number)
+        claims.hold(key_of(b"user", str(number).encode()))
+    for number in range(0, 3_000, 997):
+        assert another("take", ADDRESS + number) == "False"
+        assert another("elsewhere", key_of(b"user", str(number).encode())) == "True"
+    assert another("take", ADDRESS + 3_000) == "True"
+    assert not claims.elsewhere(ALICE)
+
+
 def test_who_is_connected_where_is_known_for_as_long_as_the_process_lives(
     path: Path, another: Another
 ) -> None:
