@@ -13,6 +13,7 @@ import logging
 import re
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, Literal, TextIO
 
 from cli.control import printable
@@ -48,14 +49,14 @@ class ClientLog:
 
     __slots__ = ("_logger", "client")
 
-    def __init__(self, name: str, client: str = "") -> None:
-        """`name` is the logger's, such as "ikev1d.ike"."""
-        self._logger = logging.getLogger(name)
+    def __init__(self, logger: str | logging.Logger, client: str = "") -> None:
+        """`logger` by its name is one such as "ikev1d.ike"."""
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self.client = client
 
     def of(self, client: str) -> ClientLog:
         """The log of `client`, under the same logger."""
-        return ClientLog(self._logger.name, client)
+        return ClientLog(self._logger, client)
 
     def debug(self, event: str, /, **values: object) -> None:
         """For whoever studies one client's protocol trace."""
@@ -153,7 +154,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    second, fraction = divmod(record.created, 1)
+    return f"{_second(int(second))}.{int(1000 * fraction):03d}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _second(number: int) -> str:
+    """The date and time of a second since the epoch."""
+    return datetime.fromtimestamp(number, UTC).replace(tzinfo=None).isoformat()
 
 
 def _event(record: logging.LogRecord) -> tuple[str, dict[str, object]]:

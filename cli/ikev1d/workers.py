@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from ikev1.core.effects import AgreeDh, ComputeDh, GenerateDh, ProveClaim, Sign, Signed, SignFailed
@@ -58,16 +58,19 @@ class Workers:
 
     def do(self, question: PublicKeyWork, answer: Callable[[object], None]) -> None:
         """Call `answer` later, from the loop."""
-
-        def done(future: asyncio.Future[object]) -> None:
-            self.waiting -= 1
-            if not future.cancelled():
-                answer(future.result())
-
         loop = asyncio.get_running_loop()
+
+        def done(future: Future[object]) -> None:  # runs in the thread
+            if not future.cancelled() and not loop.is_closed():
+                loop.call_soon_threadsafe(self._done, future, answer)
+
         self.waiting += 1
-        future = loop.run_in_executor(self._threads, work, question, self._random)
-        future.add_done_callback(done)
+        # A future of asyncio's around this one would take as long as all of the way there and back.
+        self._threads.submit(work, question, self._random).add_done_callback(done)
+
+    def _done(self, future: Future[object], answer: Callable[[object], None]) -> None:
+        self.waiting -= 1
+        answer(future.result())
 
     def close(self) -> None:
         """End the threads; what they compute is not waited for."""

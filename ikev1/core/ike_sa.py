@@ -141,9 +141,19 @@ class IkeSa:
         iv: bytes,
     ) -> tuple[bytes, bytes]:
         """An encrypted message, and the next IV of its exchange."""
+        return self._seal(exchange, message_id, values, build_payloads(values), iv)
+
+    def _seal(
+        self,
+        exchange: ExchangeType,
+        message_id: int,
+        values: Sequence[Payload],
+        built: tuple[int, bytes],
+        iv: bytes,
+    ) -> tuple[bytes, bytes]:
         assert self.choice is not None
         assert self.keys is not None
-        first, body = build_payloads(values)
+        first, body = built
         sealed, next_iv = encrypt(self.choice.encryption, self.keys.cipher_key, iv, body)
         header = Header(
             initiator_cookie=self.initiator_cookie,
@@ -169,9 +179,11 @@ class IkeSa:
     ) -> tuple[bytes, bytes]:
         """An encrypted message that begins with HASH(1), or HASH(2) where `nonce` is Ni_b."""
         assert self.keys is not None
-        _, rest = build_payloads(values)
-        digest = keymat.hash_2(self.hash, self.keys.skeyid_a, message_id, nonce, rest)
-        return self.seal(exchange, message_id, (Hash(digest), *values), iv)
+        covered = build_payloads(values)
+        digest = keymat.hash_2(self.hash, self.keys.skeyid_a, message_id, nonce, covered[1])
+        proof = Hash(digest)
+        built = build_payloads((proof,), covered)
+        return self._seal(exchange, message_id, (proof, *values), built, iv)
 
     def open(self, header: Header, body: bytes, iv: bytes) -> tuple[Payloads, bytes]:
         """Decrypt and parse; returns the next IV as well. Raises ProtocolError."""

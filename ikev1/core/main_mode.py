@@ -175,9 +175,9 @@ def _message_2(
         values.append(VendorId(sa.variant.vendor_id))
     if quirks.DPD in theirs:
         values.append(VendorId(quirks.DPD))
-    message = sa.clear(ExchangeType.IDENTITY_PROTECTION, values)
     if fragmentation.is_announced(theirs):
-        values.append(VendorId(fragmentation.ANNOUNCEMENT))
-        longer = sa.clear(ExchangeType.IDENTITY_PROTECTION, values)
-        message = longer if len(longer) <= room else message
-    return message
+        more = [*values, VendorId(fragmentation.ANNOUNCEMENT)]
+        message = sa.clear(ExchangeType.IDENTITY_PROTECTION, more)
+        if len(message) <= room:
+            return message
+    return sa.clear(ExchangeType.IDENTITY_PROTECTION, values)

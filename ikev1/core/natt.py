@@ -181,10 +181,11 @@ def shown_path(nat: NatSituation, path: Path, public_address: str | None) -> Pat
     unless its registry allows it. If there is none before the client either, a wrong port makes it
     see one there, as bare ESP would not get through ours.
     """
-    shown = replace(path, local=shown_address(nat, path, public_address))
-    if shown.local != path.local and not nat.client:
-        return replace(shown, remote_port=0)
-    return shown
+    address = shown_address(nat, path, public_address)
+    if address == path.local:
+        return path
+    shown = replace(path, local=address)
+    return shown if nat.client else replace(shown, remote_port=0)
 
 
 def make_nat_d(

@@ -12,6 +12,7 @@ from ikev1.wire.limits import DEFAULT_LIMITS, Limits
 HEADER_LENGTH = 28
 COOKIE_LENGTH = 8
 VERSION_1_0 = 0x10
+_NO_COOKIE = bytes(COOKIE_LENGTH)
 
 # RFC 7296 section 3.1 and its successors. The number spaces were kept apart, so that one of these
 # in a version 1 header is a mistake or an attack.
@@ -71,7 +72,7 @@ def parse_header(datagram: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
             offset=18,
             notify=NotifyType.INVALID_EXCHANGE_TYPE,
         )
-    if not any(header.initiator_cookie):
+    if header.initiator_cookie == _NO_COOKIE:
         raise ProtocolError("zero initiator cookie", notify=NotifyType.INVALID_COOKIE)
     return header
 

@@ -7,7 +7,7 @@ construct's: `Record(Certificate, "encoding" / Open(Int8ub, CertEncoding), "data
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -118,7 +118,7 @@ class Record(Layout[V]):
         # Most payloads are one string of octets.
         self._tail_alone = None if kinds else self._tail
         self.head = struct.Struct("!" + "".join(_format(kind) for kind in kinds))
-        self._head_of = [attrgetter(name) for name in names]
+        self._head_of = _getter(names)
         self._enums = [(at, kind.enum) for at, kind in enumerate(kinds) if isinstance(kind, Open)]
         self._sizes = [
             (at, kind.length) for at, kind in enumerate(kinds) if isinstance(kind, Bytes)
@@ -139,7 +139,7 @@ class Record(Layout[V]):
         """Write the fixed fields, then the tail."""
         if self._tail_alone is not None:
             return self._tail_alone.encode(self._tail_of(value))
-        fields = [field(value) for field in self._head_of]
+        fields = self._head_of(value)
         for at, size in self._sizes:
             # struct would cut or fill them.
             if len(fields[at]) != size:
@@ -154,6 +154,13 @@ class Record(Layout[V]):
         if self._tail is not None:
             raise SizeofError(path=path)
         return self.head.size
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Gives the attributes of these names, always as a tuple."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple([getattr(value, name) for name in names])
 
 
 def _format(kind: Construct) -> str:

@@ -115,13 +115,16 @@ def parse_message(datagram: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[
     return header, payloads
 
 
-def build_payloads(payloads: Sequence[Payload | Item]) -> tuple[int, bytes]:
+def build_payloads(
+    payloads: Sequence[Payload | Item], built: tuple[int, bytes] = (PayloadType.NONE, b"")
+) -> tuple[int, bytes]:
     """The first payload's number and the chain; raises ValueError if a value does not fit.
 
     Items are built from their values; they bring the reserved octets of the generic headers.
+    `built` is what an earlier call gave, to stand behind these payloads.
     """
-    parts: list[bytes] = []
-    following = int(PayloadType.NONE)
+    following, chain = built
+    parts = [chain]
     for payload in reversed(payloads):
         value, reserved = (
             (payload.value, payload.reserved) if isinstance(payload, Item) else (payload, 0)

@@ -1,6 +1,7 @@
 """The SA payload: proposals, transforms and their attributes (RFC 2408 sections 3.3 to 3.6)."""
 
 import struct
+from contextlib import suppress
 from functools import lru_cache
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from ikev1.errors import ProtocolError
 from ikev1.wire.cursor import Cursor
 from ikev1.wire.enums import Doi, NotifyType, PayloadType, ProtocolId, Situation
 from ikev1.wire.layout import Layout
+from ikev1.wire.limits import DEFAULT_LIMITS
 
 # RFC 2408 section 3.3: a set AF bit means that the value stands where else its length is (TV).
 ATTRIBUTE_FORMAT = 0x8000
@@ -29,6 +31,12 @@ _ATTRIBUTE = struct.Struct("!HH")
 _WORD = struct.Struct("!L")
 _PROPOSAL = struct.Struct("!BBHBBBB")
 _TRANSFORM = struct.Struct("!BBHBBH")
+
+# Octets of an SA payload up to the size of the first proposal's SPI, and up to that SPI itself.
+_SPI_SIZE_AT = 2 * _WORD.size + 6
+_FIRST_SPI_AT = _SPI_SIZE_AT + 1
+MAX_REMEMBERED_SIZE = 1024
+"""Octets of an offer that is worth remembering. The longest known, of a Mac, has 520."""
 
 
 class Attribute(Struct, frozen=True):
@@ -214,6 +222,20 @@ class _Sa(Layout[SaPayload]):
     """The body of an SA payload."""
 
     def decode(self, cursor: Cursor) -> SaPayload:
+        octets = cursor.data[cursor.position : cursor.end]
+        if (
+            len(octets) <= MAX_REMEMBERED_SIZE
+            and octets[_SPI_SIZE_AT:_FIRST_SPI_AT] == b"\0"
+            and cursor.limits is DEFAULT_LIMITS
+        ):
+            # What is wrong with an offer is told by its place, which is found below.
+            with suppress(ProtocolError):
+                value = _offer(octets)
+                cursor.position = cursor.end
+                return value
+        return self.read(cursor)
+
+    def read(self, cursor: Cursor) -> SaPayload:
         (doi,) = cursor.unpack(_WORD)
         if doi != Doi.IPSEC:
             return SaPayload(doi, 0, (), cursor.rest())
@@ -230,6 +252,15 @@ class _Sa(Layout[SaPayload]):
         if value.situation != Situation.IDENTITY_ONLY:
             return doi + situation + value.opaque
         return doi + situation + PROPOSALS.encode(value.proposals)
+
+
+# The offers of Phase 1 have no SPI, and are the same octets from all clients of a kind.
+@lru_cache(maxsize=64)
+def _offer(octets: bytes) -> SaPayload:
+    cursor = Cursor(octets)
+    value = SA.read(cursor)
+    cursor.finish()
+    return value
 
 
 def _more(cursor: Cursor, following: int, kind: PayloadType, start: int) -> bool:
