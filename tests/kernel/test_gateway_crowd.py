@@ -61,9 +61,11 @@ class Crowd:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.office = stage.lab["office"]
+        self.clients: list[LinuxClient] = []
 
     def dial_in(self, user: str, *, l2tp_port: int = 1701, port: str = "1701") -> Caller:
         client = self.stage.client(MACHINES[user], user=user, l2tp_port=l2tp_port, port=port)
+        self.clients.append(client)
         return self.join(user, client)
 
     def join(self, user: str, client: LinuxClient) -> Caller:
@@ -104,19 +106,32 @@ class Crowd:
                 self.stage.lab.note(f"{caller.user}: {speeds}MB/s down")
 
 
+def stage_for_three(directory: Path) -> Stage:
+    return Stage(client_nat(3), directory, settings=SETTINGS, extra={"ppp": 'proxy_arp = "lan0"'})
+
+
+@pytest.fixture(scope="module")
+def stage(module_artefacts: Path) -> Iterator[Stage]:
+    with stage_for_three(module_artefacts) as stage:
+        yield stage
+        stop_gateway(stage)
+
+
 @pytest.fixture
-def crowd(artefacts: Path) -> Iterator[Crowd]:
-    extra = {"ppp": 'proxy_arp = "lan0"'}
-    with Stage(client_nat(3), artefacts, settings=SETTINGS, extra=extra) as stage:
-        yield Crowd(stage)
+def crowd(stage: Stage) -> Iterator[Crowd]:
+    """Nobody is connected before, and nobody after."""
+    crowd = Crowd(stage)
+    yield crowd
+    for client in crowd.clients:
+        client.stop()
+    check_gone(stage)
 
 
 def hang_up(stage: Stage, callers: list[Caller]) -> None:
-    """All of them, and nothing is left of them, nor of the gateway once it has stopped."""
+    """All of them, and nothing is left of them."""
     for caller in callers:
         caller.client.hang_up()
     check_gone(stage)
-    stop_gateway(stage)
     assert " ERROR " not in stage.ikev1d.log()
 
 
@@ -177,6 +192,7 @@ def test_clients_with_the_same_private_address(
         until(lambda: "alice" not in crowd.status(), "alice to be gone", 10)
         crowd.check_traffic(callers[1:])
         hang_up(stage, callers[1:])
+        stop_gateway(stage)
 
 
 def test_nothing_is_lost_through_any_number_of_rekeys(crowd: Crowd) -> None:
@@ -211,13 +227,16 @@ def test_nothing_is_lost_through_any_number_of_rekeys(crowd: Crowd) -> None:
     hang_up(crowd.stage, [alice, bob, carol])
 
 
+def renumber_nat(stage: Stage, old: str, new: str) -> None:
+    changes = (f"address {change}/24 dev wan0" for change in (f"del {old}", f"add {new}"))
+    renumber = "\n".join((*changes, "route add default via 203.0.113.1"))
+    stage.lab["nat"].run("ip", "-batch", "-", stdin=renumber)
+
+
 def test_sessions_follow_a_nat_that_changes_its_address(crowd: Crowd) -> None:
     callers = crowd.dial_in_all()
     before = crowd.status()
-    nat = crowd.stage.lab["nat"]
-    changes = (f"address {change}/24 dev wan0" for change in ("del 203.0.113.2", "add 203.0.113.9"))
-    renumber = "\n".join((*changes, "route add default via 203.0.113.1"))
-    nat.run("ip", "-batch", "-", stdin=renumber)
+    renumber_nat(crowd.stage, "203.0.113.2", "203.0.113.9")
     for caller in callers:
         # What comes from the new address before the SAs have followed is lost.
         until(lambda: ping(caller.host, OFFICE_ADDRESS), f"{caller.user} to get through", 30)  # noqa: B023
@@ -228,6 +247,7 @@ def test_sessions_follow_a_nat_that_changes_its_address(crowd: Crowd) -> None:
         for name in ("client", "mark", "session_id", "interface", "data_path"):
             assert after[user][name] == status[name], name
     hang_up(crowd.stage, callers)
+    renumber_nat(crowd.stage, "203.0.113.9", "203.0.113.2")
 
 
 def udp_packet(source: str, payload: bytes) -> bytes:
@@ -302,22 +322,30 @@ def test_the_administrator_has_marks_of_his_own(crowd: Crowd) -> None:
     for chain in ("PREROUTING", "OUTPUT"):
         mark = ("-t", "mangle", "-A", chain, "-j", "MARK", "--or-mark", "0x8005")
         gateway.run("iptables-legacy", *mark)
-    callers = crowd.dial_in_all()
-    assert crowd.data_paths() == {"alice": "user", "bob": "user", "carol": "kernel"}
-    crowd.check_traffic(callers)
-    hang_up(crowd.stage, callers)
+    try:
+        callers = crowd.dial_in_all()
+        assert crowd.data_paths() == {"alice": "user", "bob": "user", "carol": "kernel"}
+        crowd.check_traffic(callers)
+        hang_up(crowd.stage, callers)
+    finally:
+        gateway.run("iptables-legacy", "-t", "mangle", "-F")
 
 
-def test_without_ppp_in_the_kernel_everything_is_in_user_space(crowd: Crowd) -> None:
-    stop_gateway(crowd.stage)
-    hide_ppp = "mount -t tmpfs tmpfs /mnt && mknod /mnt/ppp c 0 0 && mount --bind /mnt/ppp /dev/ppp"
-    crowd.stage.lab["gateway"].run("sh", "-c", hide_ppp)
-    crowd.stage.gateway.start()
+def test_without_ppp_in_the_kernel_everything_is_in_user_space(artefacts: Path) -> None:
+    with stage_for_three(artefacts) as stage:
+        stop_gateway(stage)
+        hide_ppp = (
+            "mount -t tmpfs tmpfs /mnt && mknod /mnt/ppp c 0 0 && mount --bind /mnt/ppp /dev/ppp"
+        )
+        stage.lab["gateway"].run("sh", "-c", hide_ppp)
+        stage.gateway.start()
 
-    callers = [crowd.dial_in("alice"), crowd.dial_in("carol", l2tp_port=0, port=ANY_PORT)]
-    assert crowd.data_paths() == {"alice": "user", "carol": "user"}
-    crowd.check_traffic(callers)
-    log = crowd.stage.ikev1d.log()
-    assert log.count("every session is carried in user space") == 1
-    assert "load the kernel module ppp_generic" in log
-    hang_up(crowd.stage, callers)
+        crowd = Crowd(stage)
+        callers = [crowd.dial_in("alice"), crowd.dial_in("carol", l2tp_port=0, port=ANY_PORT)]
+        assert crowd.data_paths() == {"alice": "user", "carol": "user"}
+        crowd.check_traffic(callers)
+        log = stage.ikev1d.log()
+        assert log.count("every session is carried in user space") == 1
+        assert "load the kernel module ppp_generic" in log
+        hang_up(stage, callers)
+        stop_gateway(stage)

@@ -1,17 +1,18 @@
 """Clients whose IKE messages come in fragments, and to whom we send some."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ikev1.wire.enums import ExchangeType, PayloadType
 from ikev1.wire.header import Header, parse_header
 from interop.capture import Capture, Packet
-from interop.peers.linux_client import LinuxClient
 from interop.scenarios.play import check_gone, check_protected, dial_in, stop_gateway
 from interop.stage import Stage
-from interop.topology import TOPOLOGIES, client_nat
+from interop.topology import client_nat, no_nat
 
 IP_AND_UDP = 20 + 8
 NON_ESP_MARKER = bytes(4)
@@ -53,91 +54,101 @@ def ike_messages(stage: Stage, capture: Capture) -> tuple[list[Ike], list[Ike]]:
     )
 
 
-def call(stage: Stage, client: LinuxClient) -> None:
-    link = dial_in(stage, client)
-    stage.check_traffic(client, link.address)
-    (status,) = stage.ikev1d.clients()
-    assert status["state"] == "up"
-    client.hang_up()
+@pytest.fixture(scope="module")
+def behind_nat(module_artefacts: Path) -> Iterator[Stage]:
+    """For all whose client is behind a NAT; every test leaves it without one."""
+    with Stage(client_nat(), module_artefacts) as stage:
+        yield stage
+        stop_gateway(stage)
+
+
+def call(stage: Stage, **settings: Any) -> None:
+    """Dial in with these settings of `Stage.client`, work and hang up."""
+    client = stage.client(**settings)
+    try:
+        link = dial_in(stage, client)
+        stage.check_traffic(client, link.address)
+        (status,) = stage.ikev1d.clients()
+        assert status["state"] == "up"
+        client.hang_up()
+    finally:
+        client.stop()
 
 
 def check_end(stage: Stage) -> None:
     check_gone(stage)
-    stop_gateway(stage)
     assert "ERROR" not in stage.ikev1d.log()
 
 
-@pytest.mark.parametrize("topology", ["no-nat", "client-nat"])
-def test_charon_with_every_message_in_fragments(topology: str, artefacts: Path) -> None:
-    with Stage(TOPOLOGIES[topology](), artefacts) as stage:
-        capture = Capture(stage.lab["internet"], "east0")
-        client = stage.client(ike=IKE, esp=ESP, fragmentation="force", fragment_size=SIZE)
-        call(stage, client)
-        asked, answered = ike_messages(stage, capture)
+def check_every_message_in_fragments(stage: Stage, port: int) -> None:
+    """charon's from the first on, and ours that are large, which come from ``port``."""
+    capture = Capture(stage.lab["internet"], "east0")
+    call(stage, ike=IKE, esp=ESP, fragmentation="force", fragment_size=SIZE)
+    asked, answered = ike_messages(stage, capture)
 
-        # It waits for no announcement.
-        assert asked[0].is_fragment
-        assert not any(asked[0].header.responder_cookie)
-        assert max(ike.size for ike in asked) == SIZE
-        assert sum(ike.is_fragment for ike in asked) > 20
-        ours = [ike for ike in answered if ike.is_fragment]
-        assert [ike.header.exchange_type for ike in ours] == [ExchangeType.QUICK_MODE] * 2
-        assert {ike.port for ike in ours} == {4500 if topology == "client-nat" else 500}
-        assert max(ike.size for ike in answered) <= 1280
-        # No answer was more than its question, headers of fragments included.
-        assert sum(ike.size for ike in answered) < sum(ike.size for ike in asked)
-        check_protected(stage, capture)
-        check_end(stage)
+    # It waits for no announcement.
+    assert asked[0].is_fragment
+    assert not any(asked[0].header.responder_cookie)
+    assert max(ike.size for ike in asked) == SIZE
+    assert sum(ike.is_fragment for ike in asked) > 20
+    ours = [ike for ike in answered if ike.is_fragment]
+    assert [ike.header.exchange_type for ike in ours] == [ExchangeType.QUICK_MODE] * 2
+    assert {ike.port for ike in ours} == {port}
+    assert max(ike.size for ike in answered) <= 1280
+    # No answer was more than its question, headers of fragments included.
+    assert sum(ike.size for ike in answered) < sum(ike.size for ike in asked)
+    check_protected(stage, capture)
+    check_end(stage)
 
 
-def test_charon_that_waits_for_the_announcement(artefacts: Path) -> None:
-    with Stage(client_nat(), artefacts) as stage:
-        capture = Capture(stage.lab["internet"], "east0")
-        client = stage.client(fragment_size=SIZE)
-        call(stage, client)
-        asked, answered = ike_messages(stage, capture)
-
-        assert not asked[0].is_fragment
-        assert asked[1].is_fragment
-        assert max(ike.size for ike in asked[1:]) == SIZE
-        # Whole it goes as long as it is small.
-        assert not any(ike.is_fragment for ike in answered)
-        check_end(stage)
+def test_charon_with_every_message_in_fragments(artefacts: Path) -> None:
+    with Stage(no_nat(), artefacts) as stage:
+        check_every_message_in_fragments(stage, 500)
+        stop_gateway(stage)
 
 
-def test_charon_that_takes_no_fragments(artefacts: Path) -> None:
-    with Stage(client_nat(), artefacts) as stage:
-        capture = Capture(stage.lab["internet"], "east0")
-        client = stage.client(ike=IKE, esp=ESP, fragmentation="no")
-        call(stage, client)
-        asked, answered = ike_messages(stage, capture)
-
-        assert not any(ike.is_fragment for ike in (*asked, *answered))
-        assert max(ike.size for ike in answered) > 1280
-        check_end(stage)
+def test_charon_with_every_message_in_fragments_behind_a_nat(behind_nat: Stage) -> None:
+    check_every_message_in_fragments(behind_nat, 4500)
 
 
-def test_libreswan(artefacts: Path) -> None:
-    with Stage(client_nat(), artefacts) as stage:
-        capture = Capture(stage.lab["internet"], "east0")
-        client = stage.client(
-            program="libreswan", ike="aes256-sha2_512-dh18", fragmentation="force"
-        )
-        call(stage, client)
-        asked, _ = ike_messages(stage, capture)
+def test_charon_that_waits_for_the_announcement(behind_nat: Stage) -> None:
+    capture = Capture(behind_nat.lab["internet"], "east0")
+    call(behind_nat, fragment_size=SIZE)
+    asked, answered = ike_messages(behind_nat, capture)
 
-        assert sum(ike.is_fragment for ike in asked) > 1
-        check_end(stage)
+    assert not asked[0].is_fragment
+    assert asked[1].is_fragment
+    assert max(ike.size for ike in asked[1:]) == SIZE
+    # Whole it goes as long as it is small.
+    assert not any(ike.is_fragment for ike in answered)
+    check_end(behind_nat)
+
+
+def test_charon_that_takes_no_fragments(behind_nat: Stage) -> None:
+    capture = Capture(behind_nat.lab["internet"], "east0")
+    call(behind_nat, ike=IKE, esp=ESP, fragmentation="no")
+    asked, answered = ike_messages(behind_nat, capture)
+
+    assert not any(ike.is_fragment for ike in (*asked, *answered))
+    assert max(ike.size for ike in answered) > 1280
+    check_end(behind_nat)
+
+
+def test_libreswan(behind_nat: Stage) -> None:
+    capture = Capture(behind_nat.lab["internet"], "east0")
+    call(behind_nat, program="libreswan", ike="aes256-sha2_512-dh18", fragmentation="force")
+    asked, _ = ike_messages(behind_nat, capture)
+
+    assert sum(ike.is_fragment for ike in asked) > 1
+    check_end(behind_nat)
 
 
 @pytest.mark.parametrize("fault", ["lose-first-ike", "double"])
 def test_fragments_on_a_bad_network(fault: str, artefacts: Path) -> None:
     """Each fragment, of ours too, is lost once, or comes twice."""
     with Stage(client_nat(), artefacts, fault=fault) as stage:
-        client = stage.client(
-            ike=IKE, esp=ESP, fragmentation="force", fragment_size=SIZE, retransmit_timeout=1.0
-        )
-        call(stage, client)
+        sizes = {"fragmentation": "force", "fragment_size": SIZE}
+        call(stage, ike=IKE, esp=ESP, retransmit_timeout=1.0, **sizes)
         assert stage.relay is not None
         gateway = stage.settings.address
         faults = [one for one in stage.relay.faults() if one.kind == "ike"]
@@ -147,3 +158,4 @@ def test_fragments_on_a_bad_network(fault: str, artefacts: Path) -> None:
             stop_gateway(stage)
         else:
             check_end(stage)
+            stop_gateway(stage)
