@@ -31,6 +31,7 @@ INSTALLED_KERNEL = ("test_xfrm.py", "test_gateway_draft_00.py")
 
 TOGETHER = (
     ("test_gateway_crowd.py",),
+    ("test_matrix.py", "test_gateway_workers.py", "test_load.py"),
     ("test_gateway_nat_positions.py",),
     ("test_gateway_fragments.py", "test_gateway_verify.py"),
     ("test_gateway_faults.py", "test_gateway_replacement.py"),
