@@ -64,6 +64,15 @@ conn {name}
 """
 
 
+def strongswan_conf(host: Host, secrets: str) -> str:
+    """What charon is told where stroke speaks to it: what it needs, and where it finds secrets.
+
+    Left alone it asks the kernel for every algorithm it may know, and the embedded kernel loads
+    them one by one: too slow for who waits for it.
+    """
+    return _STRONGSWAN_CONF.format(log=host.directory / "charon.log", secrets=secrets)
+
+
 def _protoport(selector: str) -> str:
     """Translate swanctl's "dynamic[udp/1701]" to "udp/1701"."""
     return selector.removeprefix("dynamic[").removesuffix("]")
@@ -85,10 +94,7 @@ class Starter:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        host.write(
-            STRONGSWAN_CONF,
-            _STRONGSWAN_CONF.format(log=host.directory / "charon.log", secrets=SECRETS),
-        )
+        host.write(STRONGSWAN_CONF, strongswan_conf(host, SECRETS))
         host.write(CONFIGURATION, "config setup\n")
         host.write(SECRETS, "", 0o600)
         # One that was killed leaves it, and it would pass for this one's.
