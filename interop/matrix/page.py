@@ -75,7 +75,8 @@ Made by `make interop` and `python -m interop.matrix --report --markdown docs/ma
 played is in [lab.md](lab.md#the-matrix). {summary}.
 Date {date}, commit {revision}, kernel {kernel}.
 
-A field holds the number of steps that passed, of {steps}, or the one that failed.
+A field holds the number of steps that passed, of {steps}, or the one that failed; an empty one has
+not been played.
 
 """
 
@@ -147,6 +148,8 @@ def _field(steps: Mapping[Step, Result]) -> str:
         return f"✗ {failed[0].heading}"
     passed = sum(result.verdict is Verdict.PASSED for result in steps.values())
     unable = sum(result.verdict is Verdict.UNABLE for result in steps.values())
+    if not passed:
+        return "cannot"
     return f"✓ {passed}" + (f", {unable} not in this client" if unable else "")
 
 

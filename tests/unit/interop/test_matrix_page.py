@@ -95,6 +95,14 @@ def test_the_table_says_where_it_stopped() -> None:
     assert "Date 2026-11-26, commit abc, kernel 6.18." in "\n".join(lines)
 
 
+def test_the_table_says_where_a_client_gets_nowhere() -> None:
+    unable = [Result(CELL, step, Verdict.UNABLE, "it has no NAT traversal") for step in Step]
+    lines = markdown(unable, ABOUT, POSITIONS, CLIENTS).splitlines()
+    assert "| strongSwan <5> | psk | cannot |" in lines
+    (reason,) = [line for line in lines if line.startswith("- strongSwan")]
+    assert reason.startswith("- strongSwan <5>: connect, traffic both ways, Quick Mode rekey, ")
+
+
 def test_the_summary_counts() -> None:
     assert summary(RESULTS) == "8 steps passed, 1 failed, 1 unable, 6 not reached"
     assert summary([]) == "0 steps passed"
