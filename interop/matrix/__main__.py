@@ -43,6 +43,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
         if row.name in (options.client or ROWS)
         and auth in (options.auth or row.auths)
         and position in (options.position or POSITIONS)
+        and (not options.only or Cell(row.name, auth, position) in options.only)
     ]
 
 
@@ -88,6 +89,9 @@ def main() -> int:
     parser.add_argument("--client", choices=ROWS, action="append", help="this one alone")
     parser.add_argument("--auth", action="append", help="psk or certificate alone")
     parser.add_argument("--position", choices=POSITIONS, action="append", help="this one alone")
+    parser.add_argument(
+        "--only", type=Cell.named, nargs="+", metavar="CLIENT:AUTH:POSITION", help="these cells"
+    )
     parser.add_argument("--missing", action="store_true", help="only what has not been played")
     parser.add_argument("--failed", action="store_true", help="only what has failed")
     parser.add_argument("--report", action="store_true", help="play nothing, write the page")
