@@ -123,8 +123,7 @@ class JoinedAnswers:
     async def _ledger(self) -> AsyncIterator[bytes]:
         yield our_pid()
         for path in self._paths:
-            lines = (await _lines(path, LedgerRequest())).splitlines(keepends=True)
-            yield b"".join(line for line in lines[:-1] if not line.startswith(b"pid "))
+            yield (await _lines(path, LedgerRequest())).removesuffix(b"\n")
         yield b"\n"
 
     async def _ask(self, request: Request, kind: type[T]) -> list[T]:

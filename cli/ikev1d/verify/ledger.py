@@ -24,9 +24,9 @@ BATCH = 32
 
 @dataclass(slots=True)
 class Ledger:
-    """What the daemon has, by kind, and its process ID."""
+    """What the daemon has, by kind, and the IDs of its processes."""
 
-    pid: int = 0
+    pids: set[int] = field(default_factory=set)
     holdings: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -38,7 +38,7 @@ def read_ledger(source: BinaryIO) -> Ledger:
         if not kind:
             break
         if kind == "pid":
-            ledger.pid = int(name)
+            ledger.pids.add(int(name))
         else:
             ledger.holdings.setdefault(kind, set()).add(name)
     return ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +46,11 @@ class PortFacts:
     sockets: tuple[UdpSocket, ...]
     rivals: Mapping[int, str]
     """Names by process ID."""
-    daemon: int | None
-    """The process ID of the running ikev1d; None where it is down."""
+    daemon: Collection[int]
+    """The process IDs of the running ikev1d; none where it is down."""
 
 
-def read_ports(daemon: int | None) -> PortFacts:
+def read_ports(daemon: Collection[int]) -> PortFacts:
     """Look through /proc."""
     sockets = [
         (address, port, inode)
@@ -83,11 +83,11 @@ def check_ports(facts: PortFacts) -> Iterator[Finding]:
     """Judge what was found."""
     taken = False
     for port in PORTS:
-        others = [s for s in facts.sockets if s.port == port and s.pid != facts.daemon]
+        others = [s for s in facts.sockets if s.port == port and s.pid not in facts.daemon]
         for other in others:
             taken = True
-            yield _taken(other, running=facts.daemon is not None)
-    holders = {s.pid for s in facts.sockets if s.pid != facts.daemon}
+            yield _taken(other, running=bool(facts.daemon))
+    holders = {s.pid for s in facts.sockets if s.pid not in facts.daemon}
     for pid, name in facts.rivals.items():
         if pid in holders:
             continue
@@ -100,7 +100,7 @@ def check_ports(facts: PortFacts) -> Iterator[Finding]:
             f"systemctl disable --now {RIVALS[name]}",
         )
     if not taken:
-        whose = "free" if facts.daemon is None else "the gateway's alone"
+        whose = "the gateway's alone" if facts.daemon else "free"
         yield ok("ports.udp", f"UDP {', '.join(map(str, PORTS))} are {whose}")
 
 

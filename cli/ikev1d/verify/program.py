@@ -54,7 +54,7 @@ async def _look(path: Path, source: BinaryIO | None, sink: BinaryIO) -> list[Fin
     network = await read_network()
     findings = [*check_configuration(found)]
     findings += check_kernel(await read_kernel(config), config)
-    findings += check_ports(read_ports(ledger.pid if ledger else None))
+    findings += check_ports(read_ports(ledger.pids if ledger else ()))
     findings += _around(network, config)
     try:
         findings += await _ownership(network, config, ledger, source, sink)

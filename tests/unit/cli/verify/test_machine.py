@@ -130,7 +130,7 @@ def test_bound_sockets_are_read_and_connected_ones_are_not() -> None:
 
 def test_a_port_is_taken() -> None:
     taken = UdpSocket("0.0.0.0", 500, 99, "charon")
-    found = wrong(check_ports(PortFacts((taken,), {99: "charon"}, None)))
+    found = wrong(check_ports(PortFacts((taken,), {99: "charon"}, ())))
     assert list(found) == ["ports.udp_500"]
     assert found["ports.udp_500"].level == "failure"
     assert found["ports.udp_500"].remedy == "systemctl disable --now strongswan-starter"
@@ -139,13 +139,13 @@ def test_a_port_is_taken() -> None:
 def test_a_port_is_shared_with_the_daemon() -> None:
     ours = UdpSocket("0.0.0.0", 1701, 7, "ikev1d")
     other = UdpSocket("192.0.2.1", 1701, 99, "xl2tpd")
-    assert wrong(check_ports(PortFacts((ours,), {}, 7))) == {}
-    found = wrong(check_ports(PortFacts((ours, other), {99: "xl2tpd"}, 7)))
+    assert wrong(check_ports(PortFacts((ours,), {}, {7}))) == {}
+    found = wrong(check_ports(PortFacts((ours, other), {99: "xl2tpd"}, {6, 7})))
     assert found["ports.udp_1701"].level == "warning"
 
 
 def test_another_daemon_runs_without_a_port() -> None:
-    found = wrong(check_ports(PortFacts((), {99: "pluto"}, 7)))
+    found = wrong(check_ports(PortFacts((), {99: "pluto"}, {7})))
     assert "pluto runs beside" in found["ports.other_daemon"].what
 
 
