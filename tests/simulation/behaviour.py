@@ -290,9 +290,8 @@ class Roadwarrior(Client):
 
     def _renew(self, phase: Phase1) -> None:
         """A new Phase 1 in the place of the newest one."""
-        if self._unheard or not self.awake:
-            # The gateway would take it for somebody else: docs/simulation.md, known limits.
-            self.later(30.0 if self._unheard else 5.0, self._renew, phase)
+        if not self.awake:
+            self.later(5.0, self._renew, phase)
         elif self.state == "up" and (phase in self.phases[-1:] or not self.phases):
             self.note("renews its Phase 1")
             self.main_mode()
