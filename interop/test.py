@@ -1,9 +1,9 @@
 """``python -m interop.test [FILE...]``: every test of the project, as `make test` and CI run it.
 
 The tests without a kernel, and mypy, run on the host. The files of tests/kernel run in kernels of
-their own, small ones together; the output of a run comes in one piece when it is over. As many runs
-go on at once as there are processors. What measures comes last, when nothing else runs. With FILEs
-only those run, in a kernel.
+their own, small ones together; the output of a run comes in one piece when it is over. One run more
+goes on at once than there are processors, since clients wait at times. What measures comes last,
+when nothing else runs. With FILEs only those run, in a kernel.
 """
 
 import os
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         status = status or done.status
 
     files = [Path(name).resolve() for name in arguments] or sorted(KERNEL_TESTS.glob("test_*.py"))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         on_host = (
             {}
             if arguments
