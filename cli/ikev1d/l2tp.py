@@ -237,6 +237,10 @@ class LnsHost:
         """Ask the client of a session whether it is there."""
         self._carry_out(self.engine.ask(session_id))
 
+    def ask_at(self, mark: int, other: int, address: str) -> None:
+        """Ask whether the client with mark `other`, at this address, has the sessions of `mark`."""
+        self._carry_out(self.engine.ask_at(mark, other, address))
+
     def hang_up(self, mark: int, cause: str) -> None:
         """End a client's tunnels, and tell it."""
         self._carry_out(self.engine.close_client(mark, self._loop.time(), cause))

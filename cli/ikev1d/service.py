@@ -42,6 +42,10 @@ IDLE_CLIENT = 60.0
 """Seconds that a client may be without an L2TP tunnel: to dial, and to redial after one ended."""
 
 
+DIAL_TIME = 5.0
+"""Seconds within which a client that has SAs begins to dial L2TP."""
+
+
 STRAY_CLIENT = 15.0
 """The same for one that has been told that its tunnel has ended."""
 
@@ -333,6 +337,15 @@ class Gateway:
         mark = event.child.mark
         if not event.rekeyed and self._lns is not None and not self._lns.has_tunnel(mark):
             self._watch_idle(mark)
+            self._loop.call_later(DIAL_TIME, self._ask_who_it_is, mark)
+
+    def _ask_who_it_is(self, mark: int) -> None:
+        """One that does not dial may be one whose NAT has moved it, in its session, and idle."""
+        client = self._ike.engine.clients.by_mark(mark) if self._ike else None
+        if self._ike is None or self._lns is None or client is None or self._lns.has_tunnel(mark):
+            return
+        for older in self._ike.engine.older_than(mark):
+            self._lns.ask_at(older, mark, client.path.remote)
 
     def _client_alive(self, mark: int) -> None:
         if self._lns is not None:

@@ -107,12 +107,17 @@ def ask(context: Context, younger: Client) -> None:
 
     Before it is told that its own is up: its answer then comes before its Quick Mode.
     """
-    alike = [older for older in context.clients.like(younger) if are_alike(older, younger)]
-    for older in alike[-MAX_ASKED:]:
+    for older in older_than(context, younger):
         sa = context.newest_ike_sa(older)
         if sa is not None and sa.implementation.dpd:
             probe = informational.probe(sa, older.next_probe(context.random))
             context.inform(sa, probe, path=younger.path)
+
+
+def older_than(context: Context, younger: Client) -> list[Client]:
+    """Those that the younger may be, as far as it is worth to ask them."""
+    alike = [older for older in context.clients.like(younger) if are_alike(older, younger)]
+    return alike[-MAX_ASKED:]
 
 
 def are_alike(older: Client, younger: Client) -> bool:

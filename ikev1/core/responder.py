@@ -222,6 +222,12 @@ class Responder:
         """The clients, to read."""
         return self._context.clients
 
+    def older_than(self, mark: int) -> list[int]:
+        """The marks of clients that the one with this mark may be, some time ago."""
+        younger = self._context.clients.by_mark(mark)
+        found = lineage.older_than(self._context, younger) if younger is not None else ()
+        return [older.mark for older in found]
+
     def ike_sas_of(self, client: Client) -> Iterator[IkeSa]:
         """The Phase 1 SAs of a client, the newest last."""
         return (self._context.ike_sas[cookies] for cookies in client.phase1)

@@ -127,6 +127,13 @@ class Lns:
             self._settle(session.tunnel)
         return self._drain()
 
+    def ask_at(self, mark: int, other: int, address: str) -> list[Effect]:
+        """Ask whether the client with mark `other`, at this address, has the sessions of `mark`."""
+        for tunnel in self._of_client(mark):
+            for session in tunnel.sessions.values():
+                session.ask_at(replace(tunnel.peer, mark=other, address=address))
+        return self._drain()
+
     # Answers.
 
     def complete(self, ticket: int, result: Result, now: float) -> list[Effect]:

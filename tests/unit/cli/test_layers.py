@@ -12,7 +12,7 @@ import pytest
 from cli.ikev1d.config import Config
 from cli.ikev1d.config.model import SameUser
 from cli.ikev1d.processes.others import Others
-from cli.ikev1d.service import IDLE_CLIENT, Gateway
+from cli.ikev1d.service import DIAL_TIME, IDLE_CLIENT, Gateway
 from ikev1.wire.enums import ExchangeType
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Profile
@@ -174,8 +174,8 @@ def test_who_still_has_its_older_phase_1_goes_on(
 
 
 @pytest.mark.parametrize("mapping", ["port", "address"])
-@pytest.mark.parametrize("idle", [False, True], ids=["talks", "idle"])
-def test_who_goes_on_in_its_tunnel_goes_on(mapping: str, idle: bool) -> None:
+@pytest.mark.parametrize("does", ["talks", "says-hello", "nothing"])
+def test_who_goes_on_in_its_tunnel_goes_on(mapping: str, does: str) -> None:
     """It knows no R-U-THERE: nothing but what it does in L2TP shows that it is the same."""
     world = connected(WINDOWS_10)
     before = tunnels(world)
@@ -184,13 +184,16 @@ def test_who_goes_on_in_its_tunnel_goes_on(mapping: str, idle: bool) -> None:
     world.loop.call_soon(world.client.main_mode)
     world.wait(1.0)
     assert len(world.invariants.engine.clients) == 2
-    if idle:
+    if does == "says-hello":
         assert world.client.l2tp is not None
         world.client._l2tp_out(world.client.l2tp.hello(world.loop.time()))
         world.wait(1.0)
         assert len(world.invariants.engine.clients) == 1
+    elif does == "nothing":
+        world.wait(DIAL_TIME)
+        assert len(world.invariants.engine.clients) == 1
     # Where another address has kept it out of the path of the kernel, the first shows who it is.
-    lost = mapping == "address" and not idle
+    lost = mapping == "address" and does == "talks"
     assert len(answered(world, 100, 5)) == 5 - lost
     assert tunnels(world) == before
     # The same flow may have been another one's, before anybody knew.
