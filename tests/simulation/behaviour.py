@@ -53,6 +53,8 @@ class Temper:
     keepalives: bool
     dpd: float
     """Seconds between its own R-U-THERE, 0 for none."""
+    believes_hints: bool
+    """Whether it dials again when somebody says in clear that he does not know an SA."""
 
 
 class Roadwarrior(Client):
@@ -220,9 +222,20 @@ class Roadwarrior(Client):
             self.fault("the gateway deleted the ISAKMP SA in the middle of a dial-in")
         self._give_up_if_bare()
 
+    def on_hint(self) -> None:
+        """Anybody could have sent it: some believe it, when they are up."""
+        if self.temper.believes_hints and self.state == "up":
+            self.fault("the gateway does not know one of its SAs")
+            self.trace.count("hints that are believed")
+            self.later(0.0, self.crash)
+
     def _give_up_if_bare(self) -> None:
         if self.state in ("dialling", "up") and not self.pairs and not self.phases:
             self.later(0.0, self.crash)
+
+    def talk_within(self, seconds: float) -> None:
+        """Have something to say by then at the latest."""
+        self.later(self.dice.random() * seconds, self._talk)
 
     # --- the user's data -------------------------------------------------------------------------
 

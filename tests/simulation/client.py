@@ -15,11 +15,15 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 
 from ikev1.core.quirks import MS_INITIAL_CONTACT
+from ikev1.wire.enums import ExchangeType, Flag, NotifyType
+from ikev1.wire.header import HEADER_LENGTH, parse_header
+from ikev1.wire.message import parse_payloads
+from ikev1.wire.payloads import Notification
 from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Phase1Up, Send
 from interop.initiator.engine import Initiator
 from interop.initiator.profiles import Profile
-from interop.initiator.session import ClientPath
+from interop.initiator.session import NON_ESP_MARKER, ClientPath
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.network import GATEWAY, Link
 from tests.simulation.packets import Esp, Inner, Packet
@@ -31,6 +35,7 @@ KEEPALIVE = b"\xff"
 IP = b"\xff\x03\x00\x21"
 TELL_AGAIN = 5.0
 """Seconds between two Deletes of an SA that the gateway goes on to use."""
+_HINTS = (NotifyType.INVALID_COOKIE, NotifyType.INVALID_SPI)
 REMEMBERED = 4096
 """Sequence numbers of an SA kept against repetition."""
 
@@ -55,6 +60,7 @@ class Phase1:
 
     initiator: Initiator
     since: float
+    """When that was, and once it is up, since when it is."""
     up: bool = False
     timer: asyncio.TimerHandle | None = None
 
@@ -102,6 +108,7 @@ class Client:
         self.link: Link | None = None
         self.inner = ""
         self.awake = True
+        self.awake_since = 0.0
         self.phases: list[Phase1] = []
         """The newest last."""
         self.pairs: list[Pair] = []
@@ -140,10 +147,17 @@ class Client:
         if isinstance(packet.payload, Esp):
             self._esp(packet.payload)
         elif packet.payload != KEEPALIVE:
+            if _is_hint(packet.payload.removeprefix(NON_ESP_MARKER)):
+                self.on_hint()
             for phase in tuple(self.phases):
                 now = self.loop.time()
                 receive = phase.initiator.receive
                 self.told(phase, receive(packet.payload, packet.sport == 4500, now))
+
+    def has_only_since(self, moment: float) -> bool:
+        """Whether none of its SAs, if it has any, is older."""
+        up = *(phase.since for phase in self.phases if phase.up), *(it.since for it in self.pairs)
+        return all(since >= moment for since in up)
 
     def _transmit(self, payload: bytes | Esp, port: int) -> None:
         assert self.link is not None
@@ -167,7 +181,7 @@ class Client:
     def wake(self) -> None:
         """Be there again; a keepalive renews the mapping of a NAT, or finds it gone."""
         self._keep_alive()
-        self.awake = True
+        self.awake, self.awake_since = True, self.loop.time()
 
     def _keep_alive(self) -> None:
         assert self.link is not None
@@ -210,7 +224,7 @@ class Client:
                 case Send(datagram, floated):
                     self._transmit(datagram, 4500 if floated else 500)
                 case Phase1Up():
-                    phase.up = True
+                    phase.up, phase.since = True, self.loop.time()
                     phase.initiator.adopt(pair.sas for pair in self.pairs)
                     self.on_phase1(phase)
                 case EspSas():
@@ -420,5 +434,17 @@ class Client:
     def on_l2tp(self, l2tp: L2tpClient) -> None:
         """Something has happened in L2TP or PPP."""
 
+    def on_hint(self) -> None:
+        """Somebody, as the gateway it seems, knows nothing of one of its SAs."""
+
     def on_answer(self) -> None:
         """The office has answered."""
+
+
+def _is_hint(datagram: bytes) -> bool:
+    """Whether it is an INVALID-COOKIE or INVALID-SPI in clear."""
+    header = parse_header(datagram)
+    if header.exchange_type != ExchangeType.INFORMATIONAL or header.flags & Flag.ENCRYPTION:
+        return False
+    payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
+    return any(item.notify_type in _HINTS for item in payloads.all(Notification))

@@ -121,6 +121,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             heapq.heapify(self._later)
             self._cancelled = 0
 
+    def kill(self, is_theirs: Callable[[object], bool]) -> None:
+        """End a process: its callbacks, by what they call, and all tasks: nobody else has any."""
+        self._ready = deque(it for it in self._ready if not is_theirs(_callback(it)))
+        for _, _, handle in self._later:
+            if not handle.cancelled() and is_theirs(_callback(handle)):
+                handle.cancel()
+        tasks = asyncio.all_tasks(self)
+        for task in sorted(tasks, key=lambda task: int(task.get_name().rpartition("-")[2])):
+            task.cancel()
+
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
         return asyncio.Future(loop=self)
@@ -156,6 +166,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """End the run: where the daemon would log an exception and go on, something is wrong."""
         error = context.get("exception")
         self._failure = error if error is not None else StrayError(context["message"])
+
+
+def _callback(handle: asyncio.Handle) -> object:
+    return getattr(handle, "_callback")  # noqa: B009  # asyncio shows it to nobody
 
 
 def virtual_loop() -> VirtualLoop:

@@ -65,7 +65,7 @@ class Invariants:
         self.checks = 0
         self.holds: Callable[[int, int | bytes], bool] = lambda client, name: True
         """Whether a client is awake and has an SA, by cookie pair or SPI of the gateway."""
-        self._gateway = gateway
+        self._gateway: Gateway | None = gateway
         self._kernel = kernel
         self._machine = machine
         self._loop = loop
@@ -75,9 +75,19 @@ class Invariants:
         """SAs that nobody has any more, and since when."""
         self._asked: set[bytes] = set()
 
+    def pause(self) -> None:
+        """There is no gateway."""
+        self._gateway = None
+
+    def resume(self, gateway: Gateway, machine: SimulatedMachine) -> None:
+        """There is another one, which knows nobody."""
+        self._gateway, self._machine = gateway, machine
+        self.check_all()
+
     @property
     def engine(self) -> Responder:
         """The IKE engine."""
+        assert self._gateway is not None
         assert self._gateway._ike is not None
         return self._gateway._ike.engine
 
@@ -92,6 +102,8 @@ class Invariants:
         """A client has none of these any more, whether it could say so or not."""
         now = self._loop.time()
         self._left.update(dict.fromkeys(doom.names, now))
+        if self._gateway is None:
+            return
         for owner in self._owners_of(doom):
             # Its older SAs were those of somebody alive until now.
             for name in _names(owner):
@@ -108,6 +120,9 @@ class Invariants:
     def after_step(self) -> None:
         """Look at the clients that this step has touched."""
         kernel = self._kernel
+        if self._gateway is None:
+            kernel.touched.clear()
+            self._asked.clear()
         if kernel.touched:
             for mark in sorted(kernel.touched):
                 self.check_mark(mark)
@@ -208,17 +223,21 @@ class Invariants:
         Who gets the private address of one that has left, or sleeps, and its port at the NAT, with
         a key that many share, is the same client to the gateway.
         """
-        known = {name: self._owner_of.get(name) for name in _names(owner)}
-        return {
-            number
-            for name, number in known.items()
-            if number is not None and self.holds(number, name)
-        }
+        return {number for name, number in self._known(owner) if self.holds(number, name)}
+
+    def all_of(self, owner: Owner) -> set[int]:
+        """The same, awake or not, and those that have left."""
+        return {number for _, number in self._known(owner)}
+
+    def _known(self, owner: Owner) -> list[tuple[int | bytes, int]]:
+        return [(name, self._owner_of[name]) for name in _names(owner) if name in self._owner_of]
 
     # --- at times --------------------------------------------------------------------------------
 
     def check_all(self) -> None:
         """Everything, everywhere."""
+        if self._gateway is None:
+            return
         engine, kernel = self.engine, self._kernel
         owners = list(engine.clients)
         for owner in owners:
@@ -253,6 +272,8 @@ class Invariants:
         Where it has come back as the same client, with the same mark, its old SAs live on to the
         end of their lifetime (`final`) at most.
         """
+        if self._gateway is None:
+            return
         lately = self._loop.time() - SHORT_DEADLINE
         for owner in self._owners_of(doom):
             if final or all(self._left.get(name, inf) <= lately for name in _names(owner)):

@@ -107,6 +107,17 @@ class Kernel:
         self._on_event = on_event
         return _SimulatedSadb(self)
 
+    def lose_daemon(self) -> None:
+        """The daemon is no more, and hears of nothing. What it has installed stays."""
+        self._on_event = None
+
+    def flush(self) -> None:
+        """ip xfrm state flush; ip xfrm policy flush."""
+        for state in tuple(self.all_states()):
+            self._remove(state)
+        self.policies.clear()
+        self._policies_by_mark.clear()
+
     def of_mark(self, mark: int) -> Sequence[State]:
         """The SAs of a client."""
         return self._by_mark.get(mark, ())

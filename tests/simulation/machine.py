@@ -62,6 +62,9 @@ class SimulatedMachine:
         self.tap: SimulatedTap | None = None
         self.farewells: dict[int, Sequence[Send]] = {}
         """Last words, by mark."""
+        self.standings: dict[int, Standing] = {}
+        """What the file of tunnels says, by our tunnel ID."""
+        self.workers: SimulatedWorkers | None = None
         self.tunnels: dict[int, SimulatedTunnel] = {}
         """The kernel's L2TP tunnels, by ID."""
         self.sockets: dict[tuple[str, Address], list[SimulatedTunnel]] = {}
@@ -83,9 +86,25 @@ class SimulatedMachine:
             workers=lambda random_octets: SimulatedWorkers(self, random_octets),
             esp_tap=lambda report: SimulatedTap(self, report),
             farewells=lambda path: SimulatedFarewells(self, path),
-            tunnel_memory=lambda path: SimulatedTunnelMemory(),
+            tunnel_memory=lambda path: SimulatedTunnelMemory(self),
             random=random.Random(self.dice.random()).randbytes,
         )
+
+    def crash(self) -> SimulatedMachine:
+        """The daemon is killed: the machine as the next one finds it.
+
+        Its files and the kernel's IPsec are what stays. Sockets, tunnels and interfaces end with
+        the process.
+        """
+        self.kernel.lose_daemon()
+        if self.workers is not None:
+            self.workers.close()
+        dice = random.Random(self.dice.random())
+        new = SimulatedMachine(
+            self.loop, self.kernel, dice, finds_tunnels_by_id=self.finds_tunnels_by_id
+        )
+        new.farewells, new.standings, new.send = self.farewells, self.standings, self.send
+        return new
 
     def receive(self, packet: Packet) -> None:
         """A packet from the internet."""
@@ -205,13 +224,25 @@ class SimulatedFarewells(Farewells):
 
 
 class SimulatedTunnelMemory(TunnelMemory):
-    """Nothing: no gateway of a simulation crashes and comes back."""
+    """The file of tunnels, which a crash of the gateway leaves behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: SimulatedMachine) -> None:
         super().__init__(pathlib.Path())
+        self._machine = machine
 
     def open(self) -> dict[int, Standing]:
-        return {}
+        earlier = dict(self._machine.standings)
+        self._machine.standings.clear()
+        return earlier
+
+    def keep(self, tunnel_id: int, standing: Standing) -> None:
+        self._machine.standings[tunnel_id] = standing
+
+    def drop(self, tunnel_id: int) -> None:
+        self._machine.standings.pop(tunnel_id, None)
+
+    def close(self) -> None:
+        self._machine.standings.clear()
 
 
 class SimulatedTap(EspTap):
@@ -444,6 +475,7 @@ class SimulatedWorkers(Workers):
         self._machine = machine
         self._random = random_octets
         self._open = True
+        machine.workers = self
 
     def do(self, question: PublicKeyWork, answer: Callable[[object], None]) -> None:
         if isinstance(question, ComputeDh):

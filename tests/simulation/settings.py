@@ -139,6 +139,7 @@ def make_temper(kind: Kind, dice: random.Random) -> Temper:
         deletes=dice.choice((0, 1, 1, 2)),
         keepalives=dice.random() < 0.9,
         dpd=dice.choice((0.0, 0.0, 0.0, 45.0)),
+        believes_hints=dice.random() < 0.3,
     )
     # Without a Phase 1 the gateway can renew nothing: it has to begin one itself, and here nobody
     # answers that.

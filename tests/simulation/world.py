@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import gc
 import random
 from collections.abc import Callable, Iterator
@@ -15,7 +16,14 @@ from cli.ikev1d.service import Gateway
 from tests.simulation import settings
 from tests.simulation.behaviour import Roadwarrior
 from tests.simulation.clock import virtual_loop
-from tests.simulation.invariants import SHORT_DEADLINE, Doom, Invariants, hold, table_sizes
+from tests.simulation.invariants import (
+    OUR_PACKAGES,
+    SHORT_DEADLINE,
+    Doom,
+    Invariants,
+    hold,
+    table_sizes,
+)
 from tests.simulation.kernel import Kernel
 from tests.simulation.machine import SimulatedMachine
 from tests.simulation.network import FAIR, Internet, Link, Nat, Weather
@@ -28,6 +36,15 @@ FULL_CHECK_EACH = 25
 """Steps for each client between two of them in a large one."""
 MARGIN = 120.0
 """Seconds beyond a client's lifetimes after which none of its SAs is left."""
+BACK_WITHIN = 180.0
+"""Seconds after a new start of the gateway in which everybody has found out that its SAs are gone,
+at the worst by PINGS tries."""
+TALK_WITHIN = 60.0
+"""Seconds after it in which everybody has something to say."""
+FLUSHED = 0.3
+"""Chance that somebody has emptied the kernel before the gateway starts again."""
+CRASH = 0.3
+"""Chance that the gateway crashes where that is the trouble that is due: it ends long lives."""
 TROUBLE_INTERVAL = 90.0
 """Seconds between two troubles for some of the clients, on average."""
 LONGEST_LIFE = 86_400.0
@@ -91,6 +108,7 @@ class World:
         self.internet = Internet(self.loop, self._new_dice(), self.trace)
         self.internet.to_gateway = self.machine.receive
         self.machine.send = self.internet.down
+        self._config = config
         self.gateway: Gateway = self.loop.run_until_complete(self._start(config))
         self.invariants = Invariants(self.gateway, self.kernel, self.machine, self.loop)
         assert self.machine.ike is not None
@@ -146,7 +164,7 @@ class World:
 
     def _after_step(self) -> None:
         self.invariants.after_step()
-        if self.loop.steps % self._full_check == 0:
+        if self.loop.steps % self._full_check == 0 and not self._down:
             self._peak = max(self._peak, len(self.invariants.engine.clients))
             self.invariants.check_all()
 
@@ -291,6 +309,8 @@ class World:
     # --- troubles --------------------------------------------------------------------------------
 
     _quiet = False
+    _down = False
+    """Whether there is no gateway for a moment."""
 
     def _trouble(self) -> None:
         """One thing that is nobody's fault."""
@@ -306,6 +326,7 @@ class World:
                 self._reload,
                 self._kernel_refuses,
                 self._events_are_lost,
+                self._gateway_crashes,
             )
             self._dice.choice(troubles)()
         self.loop.call_later(self._dice.expovariate(1 / TROUBLE_INTERVAL), self._trouble)
@@ -356,11 +377,13 @@ class World:
 
     def _operator(self) -> None:
         """Somebody types `ikectl down`."""
+        if self._down:
+            return
         owners = list(self.invariants.engine.clients)
         if not owners:
             return
         owner = self._dice.choice(owners)
-        for victim in self.invariants.people_of(owner):
+        for victim in sorted(self.invariants.all_of(owner)):
             self.clients[victim].excuse(10.0, "hung up by the operator")
         assert self.gateway._ike is not None
         self.trace.note("world", f"the operator takes down {owner.id}")
@@ -400,10 +423,65 @@ class World:
 
         self.loop.call_later(self._dice.uniform(1.0, 300.0), found)
 
+    def _gateway_crashes(self) -> None:
+        """It is killed, without a word, and starts again."""
+        if self._down or self._dice.random() >= CRASH:
+            return
+        self._down = True
+        seconds = self._dice.uniform(0.5, 10.0)
+        self.trace.note("world", f"the gateway crashes, to start again in {seconds:.0f} s")
+        self.trace.count("crashes of the gateway")
+        self._excuse(iter(self.clients), seconds + BACK_WITHIN, _CRASH)
+        self.invariants.pause()
+        self.loop.kill(_is_the_daemons)
+        self.machine = self.machine.crash()
+        self.internet.to_gateway = self.machine.receive
+        self._kernel_is_well()
+        self.kernel.loses_events = lambda: False
+        if self._dice.random() < FLUSHED:
+            self.trace.note("world", "somebody empties the kernel")
+            self.kernel.flush()
+        self.loop.call_later(seconds, self._start_again, self.loop.time())
+
+    def _start_again(self, crashed: float) -> None:
+        async def start() -> None:
+            self.gateway = await self._start(self._config)
+            self.invariants.resume(self.gateway, self.machine)
+            assert self.machine.ike is not None
+            self.machine.ike.before = self.invariants.asked
+            self._down = False
+
+        self._starting = self.loop.create_task(start())
+        for client in self.clients:
+            if client.state == "up":
+                client.talk_within(TALK_WITHIN)
+        self.loop.call_later(BACK_WITHIN, self._check_back, crashed)
+
+    def _check_back(self, crashed: float) -> None:
+        """Nobody who has been there goes on in SAs of the earlier run."""
+        for client in self.clients:
+            there = client.awake and client.awake_since <= crashed and client.trouble == _CRASH
+            news = client.has_only_since(crashed)
+            hold(news or not there, f"{client} has SAs of the earlier run")
+
     def _reload(self) -> None:
         """Somebody sends SIGHUP."""
+        if self._down:
+            return
         self.trace.note("world", "reload")
         self.gateway.reload()
+
+
+_CRASH = "crash of the gateway"
+
+
+def _is_the_daemons(callback: object) -> bool:
+    """Whether the daemon's code is to be called."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    owner = getattr(callback, "__self__", None)
+    module = callback.__module__ if owner is None else type(owner).__module__
+    return str(module).partition(".")[0] in OUR_PACKAGES
 
 
 _MAY_STAY = (
