@@ -6,6 +6,7 @@ most of a client's life is waiting. What came of a cell goes to `interop.matrix.
 
 import argparse
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from signal import SIGKILL
 
 from interop.capture import Capture
 from interop.errors import LabError
@@ -24,12 +27,16 @@ from interop.matrix.life import IMPATIENT, STEPS, Lives
 from interop.matrix.positions import POSITIONS, Position
 from interop.matrix.record import Record
 from interop.matrix.results import Cell, Result, Step, Verdict, unfinished
+from interop.netns import Host
 from interop.scenarios.play import check_gone
 from interop.stage import Stage
 from interop.topology import GATEWAY_ADDRESS
+from interop.wait import until
 
 LANES = 3
 """Positions in one kernel at once: with more, none has the processor when it needs it."""
+CLEAR_LIMIT = 10.0
+"""Seconds until a killed program is gone."""
 DETAIL = 600
 """Characters of a failure's text, from its end; all of it is in the cell's folder."""
 
@@ -80,6 +87,7 @@ def play(
         with _settled(stage, checked=bool(results) and results[-1].verdict is Verdict.PASSED):
             for client in clients:
                 client.stop()
+            _clear(stage, position)
         capture.packets()
         evidence.collect(capture.path)
     return results + unfinished(cell, steps[len(results) :])
@@ -124,6 +132,21 @@ def _steps(
         stage.lab.note(f"{step}: {seconds:.1f} s")
         results.append(Result(cell, step, Verdict.PASSED, "", seconds))
     return results
+
+
+def _clear(stage: Stage, position: Position) -> None:
+    """End what a client has left on its machine that could not be made, or not be stopped."""
+    for machine, _ in position.callers:
+        host = stage.lab[machine]
+        for pid, name in host.processes().items():
+            stage.lab.note(f"{name} ({pid}) still runs on {machine}")
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+        until(partial(_free, host), f"{machine} to be free", CLEAR_LIMIT)
+
+
+def _free(host: Host) -> bool:
+    return not host.processes()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ it starts strongSwan's starter, or asks a running libreswan. All of it keeps its
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from signal import SIGKILL, SIGTERM
 
 from interop.certificates import Identity, pem
@@ -22,9 +22,10 @@ from interop.wait import StillWaitingError, until
 VPN, WIRED = "vpn", "wired"
 UUID = "2f1d9d3c-6a0e-4a57-9a55-0f6c1d3b7a10"
 """The plugin names strongSwan's connection after it."""
-BUS = "/run/dbus/system_bus_socket"
 OWN = "/run/network-manager"
 BUNDLE = f"{OWN}/certificates"
+CERTIFICATE_FILES = ("machine-ca", "machine-cert", "machine-key")
+"""Keys of the connection, and names of the files they name."""
 START_LIMIT = 60.0
 """Seconds until the bus, and then NetworkManager, answers."""
 CONNECT_LIMIT = 90
@@ -51,7 +52,7 @@ done
 mount -t sysfs -o ro sysfs /sys
 mkdir -p /run/dbus /etc/ppp/peers
 """
-_UNMOUNT = f"umount /sys; umount -l /etc /var/lib; rm -rf {OWN}"
+_UNMOUNT = f"umount /sys; umount -l /etc /var/lib; rm -rf {OWN} /run/NetworkManager"
 # The plugin has libreswan restarted, for which that asks a systemd: what the plugin wants of it is
 # that pluto reads the new secrets.
 _SYSTEMCTL = f"{OWN}/systemctl"
@@ -118,6 +119,14 @@ method=disabled
 _LEFTOVERS = ("nm-l2tp-service", "starter", "charon", "xl2tpd", "pppd", "nm-dispatcher")
 
 
+def _machine(psk: str, certificate: Identity | None) -> tuple[list[str], list[str]]:
+    """How the machine proves who it is: keys of the connection, and its secrets."""
+    if certificate is None:
+        return ["machine-auth-type=psk", "ipsec-psk-flags=0"], [f"ipsec-psk={psk}"]
+    files = [f"{name}={BUNDLE}/{name}.pem" for name in CERTIFICATE_FILES]
+    return ["machine-auth-type=tls", "machine-certpass-flags=4", *files], []
+
+
 class NetworkManager:
     """A machine whose user dials ``server`` with NetworkManager-l2tp.
 
@@ -136,15 +145,8 @@ class NetworkManager:
         libreswan: bool = False,
     ) -> None:
         self.host = host
-        host.run("sh", "-ec", _MOUNTS)
-        self._libreswan = Libreswan(host) if libreswan else None
-        if self._libreswan is not None:
-            host.write(_SYSTEMCTL, _RESTART, 0o755)
-            host.run("sh", "-ec", _MOUNT_LIBRESWAN)
-            host.write(SECRETS, "include /etc/ipsec.d/ipsec.nm-l2tp.secrets\n", 0o600)
-            self._libreswan.wait_until_ready()
-        self._wire(host)
-        machine, secrets = self._machine(psk, certificate)
+        self._libreswan: Libreswan | None = None
+        machine, secrets = _machine(psk, certificate)
         connection = _CONNECTION.format(
             name=VPN,
             uuid=UUID,
@@ -154,40 +156,65 @@ class NetworkManager:
             machine="\n".join(machine),
             machine_secrets="\n".join(secrets),
         )
-        host.write("/etc/NetworkManager/NetworkManager.conf", _CONFIGURATION)
-        host.write(f"/etc/NetworkManager/system-connections/{VPN}.nmconnection", connection, 0o600)
-        host.write("/etc/strongswan.conf", strongswan_conf(host, "/etc/ipsec.secrets"))
-        self._bus = host.start("dbus", "dbus-daemon", "--system", "--nofork", "--nopidfile")
-        until(host.path(BUS).is_socket, "the system bus", START_LIMIT)
+        with ExitStack() as undo:
+            undo.callback(host.run, "sh", "-c", _UNMOUNT)
+            host.run("sh", "-ec", _MOUNTS)
+            if certificate is not None:
+                self._write_certificate(certificate)
+            self._write_profile(WIRED, self._wired())
+            self._write_profile(VPN, connection)
+            host.write("/etc/NetworkManager/NetworkManager.conf", _CONFIGURATION)
+            host.write("/etc/strongswan.conf", strongswan_conf(host, "/etc/ipsec.secrets"))
+            if libreswan:
+                self._start_libreswan(undo)
+            self._start(undo)
+            self._undo = undo.pop_all()
+
+    def _start_libreswan(self, undo: ExitStack) -> None:
+        host = self.host
+        self._libreswan = Libreswan(host)
+        undo.callback(host.run, "sh", "-c", _UNMOUNT_LIBRESWAN)
+        undo.callback(self._libreswan.process.stop)
+        host.write(_SYSTEMCTL, _RESTART, 0o755)
+        host.run("sh", "-ec", _MOUNT_LIBRESWAN)
+        host.write(SECRETS, "include /etc/ipsec.d/ipsec.nm-l2tp.secrets\n", 0o600)
+        self._libreswan.wait_until_ready()
+
+    def _start(self, undo: ExitStack) -> None:
+        command = ("dbus-daemon", "--system", "--nofork", "--nopidfile", "--print-address")
+        bus = self.host.start("dbus", *command)
+        undo.callback(bus.stop)
+        bus.wait_for_text("unix:", START_LIMIT)
+        undo.callback(self._end_programs)
         # It and all that it starts go before the rest of a busy lab: it has no patience.
         command = ("nice", "-n", "-15", "NetworkManager", "--debug")
-        self.process: Process = host.start("NetworkManager", *command)
+        self.process: Process = self.host.start("NetworkManager", *command)
+        # With SIGTERM it would take the interface's address with it.
+        undo.callback(self.process.stop, SIGKILL)
         until(self._ready, "NetworkManager to answer", START_LIMIT, LOOK)
         self._nmcli("connection", "up", WIRED)
 
-    def _wire(self, host: Host) -> None:
+    def _write_profile(self, name: str, text: str) -> None:
+        path = f"/etc/NetworkManager/system-connections/{name}.nmconnection"
+        self.host.write(path, text, 0o600)
+
+    def _wired(self) -> str:
         """Describe the interface as it is: NetworkManager dials through one that is its own."""
-        (address,) = host.ip("-4", "address", "show", "dev", "wan0")
+        (address,) = self.host.ip("-4", "address", "show", "dev", "wan0")
         inet = address["addr_info"][0]
-        (route,) = host.ip("-4", "route", "show", "default")
-        text = _WIRED.format(
+        (route,) = self.host.ip("-4", "route", "show", "default")
+        return _WIRED.format(
             name=WIRED, address=f"{inet['local']}/{inet['prefixlen']}", router=route["gateway"]
         )
-        host.write(f"/etc/NetworkManager/system-connections/{WIRED}.nmconnection", text, 0o600)
 
-    def _machine(self, psk: str, certificate: Identity | None) -> tuple[list[str], list[str]]:
-        """How the machine proves who it is: keys of the connection, and its secrets."""
-        if certificate is None:
-            return ["machine-auth-type=psk", "ipsec-psk-flags=0"], [f"ipsec-psk={psk}"]
-        files = {
-            "machine-ca": pem(certificate.issuers[-1]),
-            "machine-cert": certificate.certificate_pem(),
-            "machine-key": certificate.key_pem(),
-        }
-        for name, content in files.items():
-            self.host.write(f"{BUNDLE}/{name}.pem", content, 0o600)
-        keys = [f"{name}={BUNDLE}/{name}.pem" for name in files]
-        return ["machine-auth-type=tls", "machine-certpass-flags=4", *keys], []
+    def _write_certificate(self, certificate: Identity) -> None:
+        content = (
+            pem(certificate.issuers[-1]),
+            certificate.certificate_pem(),
+            certificate.key_pem(),
+        )
+        for name, text in zip(CERTIFICATE_FILES, content, strict=True):
+            self.host.write(f"{BUNDLE}/{name}.pem", text, 0o600)
 
     def _ready(self) -> bool:
         self.process.require_running()
@@ -253,21 +280,16 @@ class NetworkManager:
 
     def stop(self) -> None:
         """End everything, and give the machine its /etc back. May be called twice."""
-        if not self.process.running:
-            return
-        # At its end it would take the interface's address with it.
-        self.process.stop(SIGKILL)
+        self._undo.close()
+
+    def _end_programs(self) -> None:
+        """End what NetworkManager and its plugin have started."""
         for number in (SIGTERM, SIGKILL):
             for pid in self._left():
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
             with suppress(StillWaitingError):
                 until(lambda: not list(self._left()), "its programs to end", STOP_LIMIT)
-        self._bus.stop()
-        if self._libreswan is not None:
-            self._libreswan.process.stop()
-            self.host.run("sh", "-c", _UNMOUNT_LIBRESWAN)
-        self.host.run("sh", "-c", _UNMOUNT)
 
     def _left(self) -> Iterator[int]:
         return (pid for pid, name in self.host.processes().items() if name in _LEFTOVERS)
