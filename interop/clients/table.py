@@ -38,6 +38,8 @@ know of: runs use the value shown, and reports say so. Times are in seconds, siz
 
     python -m interop dial CLIENT        # one of them dials in to the gateway in the lab
 
+How each of them and the real programs fare with the gateway is in [matrix.md](matrix.md).
+
 """
 
 _BETWEEN = "<br>"
