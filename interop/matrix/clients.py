@@ -18,6 +18,7 @@ from interop.initiator.profiles import (
     RFC_3947,
 )
 from interop.matrix.credentials import GATEWAY_NAME, client_identity
+from interop.matrix.positions import POSITIONS
 from interop.matrix.results import Step
 from interop.netns import Host
 from interop.peers.ike_scan import first_message
@@ -74,8 +75,8 @@ class Row:
     make: Callable[[Stage, str, str, str], MatrixClient]
     unable: Mapping[Step, str] = field(default_factory=lambda: MappingProxyType({}))
     """Steps that this client cannot take, each with the reason."""
-    unable_behind_nat: str = ""
-    """Why it gets nowhere with a NAT on the way, if it does not."""
+    unable_in: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Positions in which it gets nowhere, each with the reason."""
     connect: Callable[[Stage, str, str], str] | None = None
     """What a program that is no client does instead on a machine, with one of ``auths``.
 
@@ -98,6 +99,18 @@ def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
     return make
 
 
+def _unable_in(client: Client) -> dict[str, str]:
+    if not NAT_T & set(client.ike.profile.vendor_ids):
+        return {p.name: "it has no NAT traversal" for p in POSITIONS.values() if p.nat}
+    if client.ike.profile.claims is not None:
+        return {
+            p.name: "its network is behind a NAT, NAT64 or another"
+            for p in POSITIONS.values()
+            if not p.client_nat
+        }
+    return {}
+
+
 def _emulated(client: Client) -> Row:
     def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
         certificate = client_identity(user) if auth == CERTIFICATE else None
@@ -112,7 +125,7 @@ def _emulated(client: Client) -> Row:
         (PSK,) if client.conduct.profile.certificate is None else (PSK, CERTIFICATE),
         make,
         MappingProxyType(unable),
-        "" if NAT_T & set(client.ike.profile.vendor_ids) else "it has no NAT traversal",
+        MappingProxyType(_unable_in(client)),
     )
 
 

@@ -105,9 +105,7 @@ def _steps(
     lives = Lives(stage, clients)
     results: list[Result] = []
     for step in steps:
-        unable = row.unable.get(step, "")
-        if position.nat and row.unable_behind_nat:
-            unable = row.unable_behind_nat
+        unable = row.unable_in.get(position.name, row.unable.get(step, ""))
         if unable:
             results.append(Result(cell, step, Verdict.UNABLE, unable))
             continue

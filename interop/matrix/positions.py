@@ -25,6 +25,11 @@ class Position:
         """Whether there is a NAT on the way."""
         return self.name != "no-nat"
 
+    @property
+    def client_nat(self) -> bool:
+        """Whether the clients are behind one."""
+        return self.nat and self.name != "server-nat"
+
 
 POSITIONS: Mapping[str, Position] = MappingProxyType(
     {

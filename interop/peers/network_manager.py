@@ -67,9 +67,11 @@ mount --bind {NSS} /var/lib/ipsec/nss
 """
 _UNMOUNT_LIBRESWAN = "umount /usr/bin/systemctl /usr/sbin/ipsec /var/lib/ipsec/nss"
 
+# A cable that is pulled would take the interface's address with it, for the next client too.
 _CONFIGURATION = """
 [main]
 plugins=keyfile
+ignore-carrier=*
 no-auto-default=*
 auth-polkit=root-only
 dns=none
