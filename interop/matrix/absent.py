@@ -12,6 +12,10 @@ ABSENT: Mapping[str, str] = MappingProxyType(
         "l2tpns, accel-ppp": "servers only",
         "racoon (ipsec-tools), Shrew ike, isakmpd, Openswan": "not in Debian stable any more",
         "OpenL2TP, rp-l2tp, kl2tpd (go-l2tp)": "not in Debian stable",
+        "NetworkManager-l2tp on libreswan with a certificate": (
+            "the plugin writes no leftid for libreswan, which then shows the machine's address; a"
+            " certificate would have to have that in its subjectAltName, and the gateway says so"
+        ),
         "phones, Macs, Windows": "emulated, from what is known of them; see clients.md",
     }
 )
