@@ -24,15 +24,18 @@ def cpu_time(pid: int) -> float:
     )
 
 
-def settled_cpu_time(pid: int) -> float:
-    """Return `cpu_time` once the process has come to rest: its last messages handled."""
+def settled_cpu_time(pid: int, idle: float = IDLE) -> float:
+    """Return `cpu_time` once the process has come to rest: its last messages handled.
+
+    `idle` is for one that spends more than `IDLE` on something else.
+    """
     last = cpu_time(pid)
 
     def rests() -> bool:
         nonlocal last
         time.sleep(SETTLED)
         before, last = last, cpu_time(pid)
-        return last - before < IDLE
+        return last - before < idle
 
     until(rests, f"process {pid} to rest", SETTLE_LIMIT)
     return last
