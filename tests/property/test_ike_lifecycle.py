@@ -40,6 +40,8 @@ PROFILES = [
     only(WINDOWS_10, OFFER),
     replace(BEGINS, pfs_group=Group.ECP_256, initial_contact=False),
 ]
+RENEWS = 1
+"""The profile that says nothing of an INITIAL-CONTACT."""
 ALONE = PresharedKey("alone", b"her own", one_client=True)
 """The key of the person with number 2, who is replaced when she comes from elsewhere."""
 REKEY = ike_settings(
@@ -190,6 +192,16 @@ class Lifecycle(RuleBasedStateMachine):
         child = list(self.host.inbound.values())[which % len(self.host.inbound)]
         if child.encapsulated:
             self.deliver(self.host.moved(child.inbound_spi, NAT, port))
+
+    @rule(who=anybody, port=st.integers(3000, 3004), heard=st.booleans())
+    def renews_from_elsewhere(self, who: int, port: int, heard: bool) -> None:
+        """Its Phase 1, before anything else has come from there."""
+        if not self.people[who].usable():
+            self.dials(who, RENEWS, heard=False)
+            self.runs_quick_mode(who, 0)
+        self.time_passes(0.5)
+        self.the_nat_rebinds(who, port)
+        self.dials(who, RENEWS, heard)
 
     @rule(who=anybody, which=any_number)
     def a_tunnel_is_gone_on_with_in_other_sas(self, who: int, which: int) -> None:
