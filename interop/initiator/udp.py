@@ -114,7 +114,7 @@ class Client:
     def leave(self) -> None:
         """Vanish."""
         for sock in self._sockets.values():
-            asyncio.get_running_loop().remove_reader(sock)
+            asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
         self._sockets.clear()
 
@@ -194,7 +194,7 @@ class Client:
             port = plan.source_port + 2 * self._number + floated if plan.source_port else 0
             sock.bind((str(plan.source or ""), port))
         sock.connect((str(plan.target), plan.floated_port if floated else plan.port))
-        asyncio.get_running_loop().add_reader(sock, self._readable, sock, floated)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, sock, floated)
         self._sockets[floated] = sock
         return sock
 

@@ -50,9 +50,9 @@ INNER = IPv4Network("10.128.0.0/14")
 SOCKETS = 2
 """Of each client: towards 500 and towards 4500."""
 SPARE_FILES = 100
-EXPONENT_SIZE = 4
+EXPONENT_SIZE = 2
 """Octets of the Diffie-Hellman exponent that all clients share: the gateway's work is the same with
-a short one, and theirs, which shares the machine with it, is a fifth of what it was."""
+a short one, and theirs, which shares the machine with it, a tenth of what it was."""
 REKEYS_AT_A_TIME = 8
 
 _ESP = {

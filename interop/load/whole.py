@@ -90,7 +90,7 @@ class WholeClient:
         if self._timer is not None:
             self._timer.cancel()
         for sock in self._sockets.values():
-            asyncio.get_running_loop().remove_reader(sock)
+            asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
         self._sockets.clear()
 
@@ -106,7 +106,7 @@ class WholeClient:
         sock.setblocking(False)
         sock.bind((str(plan.source or ""), 0))
         sock.connect((str(plan.target), plan.floated_port if floated else plan.port))
-        asyncio.get_running_loop().add_reader(sock, self._readable, sock, floated)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, sock, floated)
         return sock
 
     def _readable(self, sock: socket.socket, floated: bool) -> None:
