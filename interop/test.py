@@ -31,13 +31,13 @@ INSTALLED_KERNEL = ("test_xfrm.py", "test_gateway_draft_00.py")
 
 TOGETHER = (
     ("test_gateway_crowd.py",),
-    ("test_matrix.py", "test_gateway_workers.py", "test_load.py"),
-    ("test_gateway_nat_positions.py",),
-    ("test_gateway_fragments.py", "test_gateway_verify.py"),
-    ("test_gateway_faults.py", "test_gateway_replacement.py"),
-    ("test_gateway_dial_in.py", "test_gateway_users.py", "test_device_lab.py"),
     ("test_gateway_liveness.py", "test_gateway_certificates.py", "test_gateway_pki.py"),
     ("test_gateway_rekeys.py", "test_emulated_clients.py"),
+    ("test_gateway_faults.py", "test_gateway_replacement.py"),
+    ("test_matrix.py", "test_gateway_workers.py", "test_load.py"),
+    ("test_gateway_fragments.py", "test_gateway_verify.py"),
+    ("test_gateway_dial_in.py", "test_gateway_users.py", "test_device_lab.py"),
+    ("test_gateway_nat_positions.py",),
     ("test_gateway_refusals.py", "test_gateway_restart.py", "test_gateway_cleartext.py"),
     INSTALLED_KERNEL,
     ("test_lab.py", "test_pppol2tp.py", "test_pki_tools.py"),
