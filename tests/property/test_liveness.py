@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from l2tp.core.effects import SessionDown, TunnelDown
@@ -30,9 +30,11 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def connected(times: dict[str, Any]) -> Simulation:
-    """A client that is connected, and answers nothing from here on."""
+    """A client that is connected and has just sent something, and answers nothing from here on."""
     sim = Simulation(make_settings(**times))
     sim.dial_until_up()
+    (session,) = sim.lns.sessions()
+    sim.do(sim.lns.activity(session.session_id, sim.now))
     sim.fate = lambda datagram: []
     sim.gateway.events.clear()
     return sim
@@ -49,6 +51,10 @@ def limits(times: dict[str, Any]) -> tuple[float, float]:
 
 
 @given(settings(), steps)
+@example(
+    {"hello_interval": 5, "patience": 10, "echo_interval": 5, "echo_failures": 2},
+    [(1.5, "nothing"), (3.8125, "ike"), (9.625, "packet")],
+)
 def test_the_living_are_kept_and_the_dead_go(
     times: dict[str, Any], course: list[tuple[float, str]]
 ) -> None:
