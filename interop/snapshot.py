@@ -9,8 +9,8 @@ from pathlib import Path
 
 from interop.netns import Host
 
-_SEQUENCE_NUMBERS = re.compile(r" anti-replay (esn )?context:.*?(?= sel |$)")
-"""What changes in an SA with each packet."""
+_SEQUENCE_NUMBERS = re.compile(r" anti-replay (esn )?context:.*?(?= sel |$)| lastused \S+ \S+")
+"""What changes in an SA with each packet; newer kernels tell when the last one was."""
 
 
 @dataclass(frozen=True, slots=True)

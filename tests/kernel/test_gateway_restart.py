@@ -35,6 +35,8 @@ def dialled_in(stage: Stage) -> LinuxClient:
     anew = replace(client.connection, on_loss="start", dpd_delay="5s", dpd_timeout="15s")
     client.ipsec.load(anew)
     dial_in(stage, client)
+    farewells = stage.lab["gateway"].path(FAREWELLS)
+    until(lambda: farewells.stat().st_size > 0, "the Deletes for a crash to be kept", BACK)
     return client
 
 
