@@ -92,6 +92,8 @@ class Kind:
     password: str
     lets_server_rekey: bool = False
     """Whether it leaves new ESP SAs to the gateway, and takes them from it."""
+    is_kept: bool = False
+    """Whether the gateway refuses it while it is connected (`same_identity = "keep"`)."""
 
 
 class Client:

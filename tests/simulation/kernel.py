@@ -56,6 +56,8 @@ class State:
     highest: int = 0
     received: set[int] = field(default_factory=set)
     """Sequence numbers in the replay window."""
+    soft_told: bool = False
+    """Whether the daemon has heard that the soft limit of octets is reached."""
     mapping_told: float = float("-inf")
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
@@ -387,13 +389,16 @@ class Kernel:
         return min(candidates, key=lambda policy: policy.priority, default=None)
 
     def _carry(self, state: State, esp: Esp) -> bool:
-        """Count a packet; False where that is too many octets."""
+        """Count a packet; False where that is too many octets (xfrm_state_check_expire)."""
         state.octets += size_of(esp)
         state.packets += 1
-        limit = state.sa.lifetime.hard_bytes
-        if limit is not None and state.octets >= limit:
+        soft, hard = state.sa.lifetime.soft_bytes, state.sa.lifetime.hard_bytes
+        if hard is not None and state.octets >= hard:
             self._expire(state, True)
             return False
+        if soft is not None and state.octets >= soft and not state.soft_told:
+            state.soft_told = True
+            self._expire(state, False)
         return True
 
 

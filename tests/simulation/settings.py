@@ -21,8 +21,8 @@ from tests.support import l2tp_client
 PSK = "correct horse battery staple"
 ROUTERS_PSK = "one key for all routers"
 """Of those that leave the renewal of ESP SAs to the gateway: every tenth client."""
-OWN_KEYS = frozenset({5, 15, 25, 35})
-"""Clients with a preshared key that was given to nobody else."""
+OWN_KEYS = {5: "replace", 15: "several", 25: "keep", 35: "replace"}
+"""Clients with a preshared key that was given to nobody else, and `same_identity` for each."""
 PHASE1 = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
 """One transform, as the choice among many is tested elsewhere and costs time."""
 ESP = EspOffer(EspTransform.AES_CBC, 128, AuthAlgorithm.HMAC_SHA1)
@@ -50,9 +50,16 @@ _OWN_KEYS = "".join(
 [[psk]]
 secret = "{_own_key(number)}"
 one_client = true
-connection = "own"
+connection = "{same}"
 '''
-    for number in sorted(OWN_KEYS)
+    for number, same in OWN_KEYS.items()
+) + "".join(
+    f'''
+[[connection]]
+name = "{same}"
+same_identity = "{same}"
+'''
+    for same in sorted(set(OWN_KEYS.values()))
 )
 _CONFIGURATION = f"""
 [gateway]
@@ -124,6 +131,7 @@ def make_kind(number: int, dice: random.Random) -> Kind:
         f"user{number}",
         password(number),
         lets_server_rekey=router,
+        is_kept=OWN_KEYS.get(number) == "keep",
     )
 
 

@@ -298,6 +298,8 @@ class World:
             frozenset(pair.gateway_spi for pair in client.pairs),
         )
         self.invariants.left(doom)
+        if client.kind.is_kept:
+            client.excuse(SHORT_DEADLINE, "what it has left is kept")
         ike = client.kind.ike
         lifetime = max(ike.phase1_lifetime, ike.esp_lifetime)
         self.loop.call_later(SHORT_DEADLINE, self._check_left, doom, False)
