@@ -33,7 +33,7 @@ from interop.stage import Stage
 from interop.topology import GATEWAY_ADDRESS
 from interop.wait import until
 
-LANES = 3
+LANES = 4
 """Positions in one kernel at once: with more, none has the processor when it needs it."""
 CLEAR_LIMIT = 10.0
 """Seconds until a killed program is gone."""
