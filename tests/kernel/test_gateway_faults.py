@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from interop.peers.linux_client import LinuxClient
 from interop.scenarios.play import check_gone, dial_in, stop_gateway
 from interop.stage import Stage
 from interop.topology import OFFICE_ADDRESS, client_nat
@@ -86,6 +87,28 @@ def test_follows_a_nat_that_rebinds(artefacts: Path) -> None:
         assert after["client"] == before["client"]
         assert after["session_id"] == before["session_id"]
         stage.check_traffic(client, link.address)
+        renews_from_another_port(stage, client)
+        stage.check_traffic(client, link.address)
         client.hang_up()
         check_gone(stage)
         stop_gateway(stage)
+
+
+def rebind(stage: Stage) -> None:
+    """Have the NAT forget its mappings at once."""
+    nat = stage.lab["nat"]
+    nat.run("ip", "link", "set", "wan0", "down")
+    nat.run("ip", "link", "set", "wan0", "up")
+    nat.run("ip", "route", "replace", "default", "via", "203.0.113.1")
+
+
+def renews_from_another_port(stage: Stage, client: LinuxClient) -> None:
+    """Nothing else of it has come from there: its older Phase 1 shows that it is the same."""
+    (before,) = stage.ikev1d.clients()
+    rebind(stage)
+    client.ipsec.rekey_ike()
+    assert ping(client.host, OFFICE_ADDRESS)
+    (after,) = stage.ikev1d.clients()
+    assert after["peer_port"] != before["peer_port"]
+    for name in ("client", "mark", "session_id", "tunnel_id"):
+        assert after[name] == before[name]
