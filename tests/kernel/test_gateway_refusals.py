@@ -74,6 +74,8 @@ def test_wrong_preshared_key(crowd: Crowd) -> None:
     assert "remedy=" in line
     assert "ikev1d.toml:" in line
     crowd.check_others()
+    # While charon still repeats message 5, what it is told to initiate next waits for that.
+    crowd.bad.ipsec.process.wait_for_text("giving up after", LIMIT)
 
 
 def test_no_acceptable_proposal(crowd: Crowd) -> None:
