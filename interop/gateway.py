@@ -21,6 +21,7 @@ from interop.wait import until
 
 CONFIGURATION = "/run/ikev1d.toml"
 CONTROL = "/run/ikev1d/control"
+FAREWELLS = "/run/ikev1d/farewells"
 TRACE = "/run/ikev1d.trace"
 START_LIMIT = 60.0
 """Seconds until READY=1: Python and its imports take 5 in the embedded kernel."""
@@ -117,6 +118,11 @@ class Ikev1d:
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         self.process.stop(signal.SIGKILL)
+
+    def wait_for_farewells(self) -> None:
+        """Wait until it has kept the Deletes that its next run sends after a crash."""
+        kept = self.host.path(FAREWELLS)
+        until(lambda: kept.stat().st_size > 0, "the Deletes for a crash to be kept", START_LIMIT)
 
     def reload(self) -> None:
         """Send SIGHUP."""

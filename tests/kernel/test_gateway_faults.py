@@ -38,6 +38,7 @@ def test_killed_and_started_again(artefacts: Path) -> None:
     with Stage(client_nat(), artefacts) as stage:
         client = stage.client(retransmit_timeout=0.5)
         dial_in(stage, client)
+        stage.ikev1d.wait_for_farewells()
         stage.ikev1d.kill()
         # SAs and policies outlive the process; everything else goes with it.
         assert {line.split()[0] for line in stage.leftovers()} == {"sa", "policy"}

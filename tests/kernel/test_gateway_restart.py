@@ -11,6 +11,7 @@ from ikev1.wire.header import HEADER_LENGTH, parse_header
 from ikev1.wire.message import parse_payloads
 from ikev1.wire.payloads import Notification
 from interop.capture import Capture, Packet
+from interop.gateway import FAREWELLS
 from interop.peers.linux_client import LinuxClient
 from interop.scenarios.play import dial_in
 from interop.stage import OFFICE_NETWORK, Stage
@@ -20,7 +21,6 @@ from interop.wait import until
 
 BACK = 60.0
 """Seconds until a client that was told has connected anew, the machine being slow."""
-FAREWELLS = "/run/ikev1d/farewells"
 
 
 @pytest.fixture
@@ -35,8 +35,7 @@ def dialled_in(stage: Stage) -> LinuxClient:
     anew = replace(client.connection, on_loss="start", dpd_delay="5s", dpd_timeout="15s")
     client.ipsec.load(anew)
     dial_in(stage, client)
-    farewells = stage.lab["gateway"].path(FAREWELLS)
-    until(lambda: farewells.stat().st_size > 0, "the Deletes for a crash to be kept", BACK)
+    stage.ikev1d.wait_for_farewells()
     return client
 
 
