@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from cli.ikev1d.kernel_probe import with_algorithms
 from cli.ikev1d.logs import ClientLog
@@ -70,6 +71,15 @@ class _Client:
     policies: dict[Direction, Policy] = field(default_factory=dict)
     ended: Traffic = Traffic()
     """Of SAs that are gone."""
+
+
+class Missed(NamedTuple):
+    """Children of whose end the kernel has told nobody, by inbound SPI; one may be named twice."""
+
+    expired: list[int]
+    """The kernel has ended an SA of theirs."""
+    expiring: list[int]
+    """An SA of theirs has carried as many octets as its soft limit; the engine counts seconds."""
 
 
 class KernelSas:
@@ -180,8 +190,8 @@ class KernelSas:
                 return inbound_spi
         return None
 
-    async def expired(self) -> list[int]:
-        """The inbound SPIs of children that have lost an SA in the kernel without our doing.
+    async def missed(self) -> Missed:
+        """What the kernel must have said of children, for when its events were lost.
 
         What is installed or moved while the kernel's answer comes in need not be in it.
         """
@@ -191,12 +201,17 @@ class KernelSas:
             for table in (client.inbound, client.outbound)
             for inbound_spi, sa in table.items()
         ]
-        there = await self.carried()
-        return [
-            inbound_spi
-            for table, inbound_spi, sa in before
-            if table.get(inbound_spi) is sa and _key(sa) not in there
-        ]
+        carried = await self.carried()
+        expired, expiring = [], []
+        for table, inbound_spi, sa in before:
+            if table.get(inbound_spi) is not sa:
+                continue
+            octets, soft = carried.get(_key(sa)), sa.lifetime.soft_bytes
+            if octets is None:
+                expired.append(inbound_spi)
+            elif soft is not None and octets >= soft:
+                expiring.append(inbound_spi)
+        return Missed(expired, expiring)
 
     def holdings(self) -> Iterator[Holding]:
         """All that should be in the kernel: what blocks L2TP in clear, then client by client.

@@ -289,10 +289,14 @@ class Gateway:
                 pass
 
     async def _compare(self) -> None:
-        """Find out what the kernel has ended without our hearing of it."""
-        for spi in await self._sas.expired():
-            if self._ike is not None:
-                self._ike.child_expired(spi)
+        """Find out what the kernel has said without our hearing of it."""
+        missed = await self._sas.missed()
+        if self._ike is None:
+            return
+        for spi in missed.expired:
+            self._ike.child_expired(spi)
+        for spi in missed.expiring:
+            self._ike.child_expiring(spi)
 
     def _client_id(self, mark: int) -> str:
         """The client's name in the log, by its mark."""

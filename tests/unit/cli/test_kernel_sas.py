@@ -73,3 +73,26 @@ def test_what_could_not_follow_the_client_leaves_no_policy_behind() -> None:
     assert (into.src, out.dst) == (path.remote, path.remote)
     sas.remove(new)
     assert not kernel.policies
+
+
+def test_what_the_kernel_has_said_is_found_out_where_nobody_heard_it() -> None:
+    loop = virtual_loop()
+    kernel = Kernel(loop, random.Random(1))
+    sas = KernelSas(kernel.sadb(lambda event: None), mark_base=0, mark_mask=0xFFFFFF)
+    host = IkeHost(settings(default=ConnectionSettings(dpd_delay=0.0, rekey=True)))
+    client = Dialin.behind_nat(host, WINDOWS_10).connect()
+    young = client.child()
+    client.quick_mode()
+    old = client.child()
+    for child in (young, old):
+        assert sas.install_inbound(child) == Installed()
+    assert loop.run_until_complete(sas.missed()) == ([], [])
+
+    (state,) = kernel.states[old.path.local, old.inbound_spi]
+    assert state.sa.lifetime.soft_bytes is not None
+    state.octets = state.sa.lifetime.soft_bytes - 1
+    assert loop.run_until_complete(sas.missed()) == ([], [])
+    state.octets += 1
+    assert loop.run_until_complete(sas.missed()) == ([], [old.inbound_spi])
+    kernel.states.clear()
+    assert loop.run_until_complete(sas.missed()) == ([young.inbound_spi, old.inbound_spi], [])
