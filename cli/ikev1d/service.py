@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 from cli.control import ErrorCode, ErrorResponse, Request, Response
 from cli.ikev1d.addresses import local_addresses
-from cli.ikev1d.answers import VERSION, Answers
+from cli.ikev1d.answers import Answers
 from cli.ikev1d.config import Config
 from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.ike import IkeHost
@@ -21,7 +21,7 @@ from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.look_alikes import LookAlikes
 from cli.ikev1d.machine import LINUX, Machine
 from cli.ikev1d.processes.others import ALONE, Others, Wishes
-from cli.ikev1d.start import start_errors, tell_the_operator, usable_algorithms
+from cli.ikev1d.start import announce, start_errors, tell_the_operator, usable_algorithms
 from cli.ikev1d.story import Story
 from cli.ikev1d.systemd import notify
 from cli.ikev1d.udp import IkeSockets
@@ -127,17 +127,7 @@ class Gateway:
             left = await self._open()
         if not self._others.alone:
             return
-        if left:
-            self._log.warning("removed what an earlier run had left in the kernel", count=left)
-        for warning in self._config.warnings:
-            self._log.warning("configuration", warning=warning)
-        self._log.info(
-            "ready",
-            version=VERSION,
-            config=self._config.path,
-            listen=",".join(self._addresses) or "all",
-        )
-        notify("READY=1")
+        announce(self._log, self._config, self._addresses, left)
 
     async def _open(self) -> int:
         """Open sockets and connect the layers; says how much an earlier run had left behind."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 
 from cli.ikev1d.addresses import AddressError
+from cli.ikev1d.answers import VERSION
 from cli.ikev1d.config import Config
 from cli.ikev1d.expiry import ExpiryWatch
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_probe import missing
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.metrics.listener import ListenError, MetricsListener
+from cli.ikev1d.systemd import notify
 from cli.ikev1d.udp import IKE_PORT, NAT_T_PORT
 from l2tp.datapath.errors import DataPathError
 from xfrm.errors import KernelError
@@ -74,3 +76,19 @@ async def tell_the_operator(
         listener = MetricsListener(metrics)
         await listener.start(str(where.address), where.port)
         undo.push_async_callback(listener.close)
+
+
+def announce(
+    log: ClientLog, config: Config, addresses: Sequence[str], left: int, **more: int
+) -> None:
+    """Say that the gateway serves, in the log and to systemd, and what is worth knowing of it.
+
+    `left` counts what an earlier run had left in the kernel.
+    """
+    if left:
+        log.warning("removed what an earlier run had left in the kernel", count=left)
+    for warning in config.warnings:
+        log.warning("configuration", warning=warning)
+    listen = ",".join(addresses) or "all"
+    log.info("ready", version=VERSION, config=config.path, listen=listen, **more)
+    notify("READY=1")

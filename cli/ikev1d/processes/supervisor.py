@@ -23,7 +23,6 @@ from socket import socket, socketpair
 
 from cli.control import ErrorCode, ErrorResponse, Request, Response
 from cli.ikev1d.addresses import local_addresses
-from cli.ikev1d.answers import VERSION
 from cli.ikev1d.config import Config
 from cli.ikev1d.control import ControlServer, ControlSocketError
 from cli.ikev1d.in_force import InForce
@@ -38,7 +37,13 @@ from cli.ikev1d.processes.others import Others
 from cli.ikev1d.processes.ports import BoundL2tpSocket, Ports
 from cli.ikev1d.processes.worker import Worker
 from cli.ikev1d.service import serve_among
-from cli.ikev1d.start import StartError, start_errors, tell_the_operator, usable_algorithms
+from cli.ikev1d.start import (
+    StartError,
+    announce,
+    start_errors,
+    tell_the_operator,
+    usable_algorithms,
+)
 from cli.ikev1d.systemd import notify
 from cli.ikev1d.tunnel_memory import KnownTunnels
 from cli.ikev1d.workers import Workers
@@ -228,27 +233,12 @@ class Supervisor:
         for channel in channels:
             channel.send(ALL, Begin())
         self._answers = answers
-        self._tell_start()
-        notify("READY=1")
-        return True
-
-    def _tell_start(self) -> None:
-        if self._found.left:
-            self._log.warning(
-                "removed what an earlier run had left in the kernel", count=self._found.left
-            )
         if self._words:
             count = len(self._words)
             self._log.info("told clients of an earlier run that it is over", messages=count)
-        for warning in self._config.warnings:
-            self._log.warning("configuration", warning=warning)
-        self._log.info(
-            "ready",
-            version=VERSION,
-            config=self._config.path,
-            listen=",".join(self._found.addresses) or "all",
-            workers=self._count,
-        )
+        found = self._found
+        announce(self._log, self._config, found.addresses, found.left, workers=self._count)
+        return True
 
     async def _relay(
         self, index: int, channels: Sequence[Channel], ready: asyncio.Semaphore
