@@ -10,13 +10,12 @@ change costs one short write.
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path as FilePath
 
 import msgspec
 
+from cli.ikev1d.run_files import RunFile
 from ikev1.core.effects import Path, Send
 
 SLOT = 512
@@ -31,31 +30,19 @@ class Farewells:
     """The file. Without it, as when it cannot be opened, nothing is kept."""
 
     def __init__(self, path: FilePath) -> None:
-        self._path = path
-        self._file: int | None = None
+        self._file = RunFile(path)
         self._slots: dict[int, int] = {}
         """By mark."""
         self._free: list[int] = []
 
     def open(self) -> list[Send]:
-        """Begin anew; what an earlier run would have said. Raises OSError.
-
-        If it had several processes, each had a file of its own, which is removed.
-        """
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.open(self._path, flags, 0o600)
-        earlier = [os.pread(self._file, os.fstat(self._file).st_size, 0)]
-        os.ftruncate(self._file, 0)
-        for own in sorted(self._path.parent.glob(f"{self._path.name}.[0-9]*")):
-            earlier.append(own.read_bytes())
-            own.unlink()
+        """Begin anew; what an earlier run would have said. Raises OSError."""
+        earlier = self._file.open()
         slots = (file[at : at + SLOT] for file in earlier for at in range(0, len(file), SLOT))
         return [send for slot in slots for send in _read(slot)]
 
     def keep(self, mark: int, words: Sequence[Send]) -> None:
         """Keep these, and no others, for the client with this mark."""
-        if self._file is None:
-            return
         record = msgspec.msgpack.encode(
             [
                 (
@@ -75,22 +62,18 @@ class Farewells:
         slot = self._slots.get(mark)
         if slot is None:
             slot = self._slots[mark] = heapq.heappop(self._free) if self._free else len(self._slots)
-        os.pwrite(self._file, len(record).to_bytes(_LENGTH, "big") + record, slot * SLOT)
+        self._file.write(len(record).to_bytes(_LENGTH, "big") + record, slot * SLOT)
 
     def forget(self, mark: int) -> None:
         """Keep nothing for this client."""
         slot = self._slots.pop(mark, None)
-        if slot is not None and self._file is not None:
+        if slot is not None:
             heapq.heappush(self._free, slot)
-            os.pwrite(self._file, _NOTHING, slot * SLOT)
+            self._file.write(_NOTHING, slot * SLOT)
 
     def close(self) -> None:
         """Remove the file: everybody has been told."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-            with suppress(FileNotFoundError):
-                self._path.unlink()
+        self._file.close()
 
 
 def _read(slot: bytes) -> list[Send]:

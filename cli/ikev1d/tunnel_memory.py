@@ -7,37 +7,28 @@ a write is one system call. It is beside the control socket, in /run, and so end
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
+from cli.ikev1d.run_files import RunFile
 from l2tp.core.strays import Standing
 
 RECORD = struct.Struct("=HHH")
 """The client's tunnel ID, 0 for none, the Ns that it waits for, and the one that we wait for."""
 RECORDS = 0x10000
-MODE = 0o600
 
 
 class TunnelMemory:
     """The file. What cannot be written is not remembered, and nothing else is lost."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
+        self._file = RunFile(path, RECORDS * RECORD.size)
 
     def open(self) -> dict[int, Standing]:
-        """Begin anew; what an earlier run has left, by our tunnel ID. Raises OSError.
-
-        If it had several processes, each had a file of its own, which is removed.
-        """
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._path, flags, MODE)
-        tunnels = _read(os.pread(self._file, RECORDS * RECORD.size, 0))
-        os.ftruncate(self._file, 0)
-        for own in self._path.parent.glob(f"{self._path.name}.[0-9]*"):
-            tunnels |= _read(own.read_bytes())
-            own.unlink()
+        """Begin anew; what an earlier run has left, by our tunnel ID. Raises OSError."""
+        tunnels: dict[int, Standing] = {}
+        for file in self._file.open():
+            tunnels |= _read(file)
         return tunnels
 
     def keep(self, tunnel_id: int, standing: Standing) -> None:
@@ -50,14 +41,10 @@ class TunnelMemory:
 
     def close(self) -> None:
         """Forget everything: every client has been told."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-            self._path.unlink(missing_ok=True)
+        self._file.close()
 
     def _write(self, tunnel_id: int, record: bytes) -> None:
-        if self._file is not None:
-            os.pwrite(self._file, record, tunnel_id * RECORD.size)
+        self._file.write(record, tunnel_id * RECORD.size)
 
 
 class KnownTunnels(TunnelMemory):

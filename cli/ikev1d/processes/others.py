@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.ikev1d.config import Config
+from cli.ikev1d.run_files import of_process
 from ikev1.core.clients import MarkSpace
 from ikev1.core.replacement import Proof
 from ikev1.core.share import WHOLE, Share
@@ -51,7 +52,7 @@ class Others:
 
     def own(self, path: Path) -> Path:
         """The name of a file that each process has for itself."""
-        return path if self.alone else path.with_name(f"{path.name}.{self.share.index}")
+        return path if self.alone else of_process(path, self.share.index)
 
     async def join(self, wishes: Wishes) -> None:
         """Say that this process is ready; return when all are."""

@@ -36,6 +36,7 @@ from cli.ikev1d.processes.messages import ALL, SUPERVISOR, Begin, Channel
 from cli.ikev1d.processes.others import Others
 from cli.ikev1d.processes.ports import BoundL2tpSocket, Ports
 from cli.ikev1d.processes.worker import Worker
+from cli.ikev1d.run_files import of_process
 from cli.ikev1d.service import serve_among
 from cli.ikev1d.start import (
     StartError,
@@ -217,7 +218,7 @@ class Supervisor:
             await self._control.start()
             self._undo.push_async_callback(self._control.close)
             path = config.gateway.control_socket
-            paths = [path.with_name(f"{path.name}.{index}") for index in range(self._count)]
+            paths = [of_process(path, index) for index in range(self._count)]
             answers = JoinedAnswers(self._in_force, paths)
             await tell_the_operator(self._in_force, answers.metrics, self._undo)
         stopped = asyncio.create_task(self._stop.wait())
