@@ -1,7 +1,7 @@
 """Reads a transcript, which is a trace of the daemon (`ikev1d --trace`): JSON lines."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def parse(lines: Iterable[str], name: str = "transcript") -> list[Attempt]:
         raise TranscriptError(f"{name}: not a transcript of ikectl lab")
     if records[0].get("version") != VERSION:
         raise TranscriptError(f"{name}: version {records[0].get('version')}, not {VERSION}")
-    return _split(records)
+    return _split(list(_named(records)))
 
 
 def _record(line: str, where: str) -> Record:
@@ -134,16 +134,21 @@ def _check(item: Record, where: str) -> None:
             _check(inner, where)
 
 
-def _split(records: Sequence[Record]) -> list[Attempt]:
-    """By client, and what is inside ESP by the mark that the client has at that time."""
-    by_client: dict[str, list[Record]] = {}
+def _named(records: Iterable[Record]) -> Iterator[tuple[str | None, Record]]:
+    """Each with its client; of what is inside ESP, who has the mark at that time."""
     of_mark: dict[int, str] = {}
-    renewals = _renewals(records)
     for record in records:
-        client = record.get("client") or of_mark.get(record.get("mark", 0))
-        client = renewals.get(client, client)
         if record.get("what") == "ChildUp":
             of_mark[record["mark"]] = record["client"]
+        yield record.get("client") or of_mark.get(record.get("mark", 0)), record
+
+
+def _split(named: Sequence[tuple[str | None, Record]]) -> list[Attempt]:
+    """By client."""
+    by_client: dict[str, list[Record]] = {}
+    renewals = _renewals(named)
+    for name, record in named:
+        client = renewals.get(name, name)
         if client is not None:
             by_client.setdefault(client, []).append(record)
     return [
@@ -153,34 +158,31 @@ def _split(records: Sequence[Record]) -> list[Attempt]:
     ]
 
 
-def _renewals(records: Sequence[Record]) -> dict[str | None, str]:
+def _renewals(named: Iterable[tuple[str | None, Record]]) -> dict[str | None, str]:
     """Whose the Main Modes are that renew a Phase 1, by the name that each had while it ran.
 
     One that got no further than that is of the client that was connected at its address and port.
     """
     renewals: dict[str | None, str] = {}
     at_endpoint: dict[tuple[object, ...], str] = {}
-    connected: set[str] = set()
-    of_mark: dict[int, str] = {}
-    for record in records:
+    connected: set[str | None] = set()
+    for client, record in named:
         match record.get("what"):
             case "IkeSaUp":  # a client of its own, or one that has renewed
-                renewals.pop(record.get("client"), None)
-            case "ChildUp":
-                of_mark[record["mark"]] = record["client"]
-            case "SessionUp" if record.get("mark") in of_mark:
-                connected.add(of_mark[record["mark"]])
+                renewals.pop(client, None)
+            case "SessionUp":
+                connected.add(client)
             case "ClientDown":
-                connected.discard(record.get("client", ""))
+                connected.discard(client)
         if record["event"] != "ike":
             continue
         name = record["cookies"][:_NAME]
         endpoint = record.get("address"), record.get("port"), record.get("floated")
+        before = at_endpoint.get(endpoint)
         if record["client"] != name:
-            renewals[name] = record["client"]
-            at_endpoint[endpoint] = record["client"]
-        elif at_endpoint.get(endpoint) in connected and name != at_endpoint[endpoint]:
-            renewals.setdefault(name, at_endpoint[endpoint])
+            renewals[name] = at_endpoint[endpoint] = record["client"]
+        elif before is not None and before in connected and name != before:
+            renewals.setdefault(name, before)
         else:
             at_endpoint[endpoint] = name
     return renewals
