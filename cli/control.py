@@ -9,7 +9,7 @@ can tell an older tool more; a request that the daemon does not know is answered
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
@@ -159,21 +159,28 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class PingRequest:
+class Request:
+    """What may be asked, by its name on the line."""
+
+    KIND: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PingRequest(Request):
     """Ask whether the daemon is there, and which version it is."""
 
     KIND: ClassVar[str] = "ping"
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRequest:
+class StatusRequest(Request):
     """Describe the gateway and every client."""
 
     KIND: ClassVar[str] = "status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DownRequest:
+class DownRequest(Request):
     """Hang up and forget some clients. Exactly one field is set."""
 
     KIND: ClassVar[str] = "down"
@@ -196,41 +203,25 @@ class DownRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyRequest:
+class VerifyRequest(Request):
     """Look at the machine and at the gateway, and say what is wrong."""
 
     KIND: ClassVar[str] = "verify"
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsRequest:
+class MetricsRequest(Request):
     """Count everything, for a monitoring system."""
 
     KIND: ClassVar[str] = "metrics"
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRequest:
-    """List all that a process of the gateway has in the kernel: of its supervisor, in lines."""
-
-    KIND: ClassVar[str] = "ledger"
-
-
-@dataclass(frozen=True, slots=True)
-class FactsRequest:
-    """What `verify` is to know of a process of the gateway: of its supervisor, one line."""
-
-    KIND: ClassVar[str] = "facts"
-
-
-Request = (
-    PingRequest
-    | StatusRequest
-    | DownRequest
-    | VerifyRequest
-    | MetricsRequest
-    | LedgerRequest
-    | FactsRequest
+REQUESTS: tuple[type[Request], ...] = (
+    PingRequest,
+    StatusRequest,
+    DownRequest,
+    VerifyRequest,
+    MetricsRequest,
 )
 
 
@@ -322,18 +313,6 @@ class UnknownRequestError(ControlError):
 
 # --- lines -------------------------------------------------------------------------------------
 
-_REQUESTS: dict[str, type[Request]] = {
-    kind.KIND: kind
-    for kind in (
-        PingRequest,
-        StatusRequest,
-        DownRequest,
-        VerifyRequest,
-        MetricsRequest,
-        LedgerRequest,
-        FactsRequest,
-    )
-}
 _RESPONSES: dict[str, type[Response]] = {
     kind.KIND: kind
     for kind in (
@@ -352,8 +331,8 @@ def build_request(request: Request) -> bytes:
     return _line({"v": PROTOCOL_VERSION, "request": request.KIND} | _plain(request))
 
 
-def parse_request(line: bytes) -> Request:
-    """Return the request on `line`.
+def parse_request(line: bytes, kinds: Iterable[type[Request]] = REQUESTS) -> Request:
+    """Return the request on `line`, which is one of `kinds`.
 
     Raises UnknownRequestError for a request of another version, ControlError for anything else
     that is not a request.
@@ -362,9 +341,10 @@ def parse_request(line: bytes) -> Request:
     kind = document.get("request")
     if not isinstance(kind, str):
         raise ControlError("no request is named")
-    if kind not in _REQUESTS:
+    known = {each.KIND: each for each in kinds}
+    if kind not in known:
         raise UnknownRequestError(f"this daemon has no request {printable(kind, 40)}")
-    return _typed(_REQUESTS[kind], document)
+    return _typed(known[kind], document)
 
 
 def build_response(response: Response) -> bytes:

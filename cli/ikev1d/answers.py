@@ -19,9 +19,7 @@ from cli.control import (
     DownResponse,
     ErrorCode,
     ErrorResponse,
-    FactsRequest,
     GatewayStatus,
-    LedgerRequest,
     MetricsRequest,
     MetricsResponse,
     PingRequest,
@@ -38,6 +36,7 @@ from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.l2tp import LnsHost
 from cli.ikev1d.metrics.collect import Metrics
 from cli.ikev1d.open_files import file_limit
+from cli.ikev1d.processes.requests import FactsRequest, LedgerRequest
 from cli.ikev1d.status import BATCH, client_statuses
 from cli.ikev1d.story import Story
 from cli.ikev1d.udp import ANY_ADDRESS, IKE_PORT, NAT_T_PORT

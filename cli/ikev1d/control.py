@@ -12,12 +12,13 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
 from cli.control import (
     MAX_REQUEST,
+    REQUESTS,
     ControlError,
     ErrorCode,
     ErrorResponse,
@@ -50,11 +51,14 @@ class ControlSocketError(Exception):
 
 
 class ControlServer:
-    """Listens on a unix socket and answers each request with `answer`."""
+    """Listens on a unix socket and answers each request of these kinds with `answer`."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(
+        self, path: Path, answer: Answer, kinds: Sequence[type[Request]] = REQUESTS
+    ) -> None:
         self._path = path
         self._answer = answer
+        self._kinds = kinds
         self._lock: int | None = None
         self._server: asyncio.Server | None = None
         self._connections = Connections()
@@ -131,7 +135,7 @@ class ControlServer:
         try:
             async with asyncio.timeout(IDLE_TIMEOUT):
                 line = await reader.readuntil(b"\n")
-            request = parse_request(line)
+            request = parse_request(line, self._kinds)
         except asyncio.LimitOverrunError:
             text = f"a request has {MAX_REQUEST} bytes at most"
             return ErrorResponse(ErrorCode.BAD_REQUEST, text)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.control import Request
 from cli.ikev1d.control import Answer, ControlServer
 from cli.ikev1d.farewells import Farewells
 from cli.ikev1d.tunnel_memory import TunnelMemory
@@ -36,7 +37,7 @@ class Machine:
     kernel_data_paths: Callable[[Callable[[Datagram], None]], KernelDataPaths] = KernelDataPaths
     user_data_path: Callable[[Interfaces, Callable[[bytes], None]], TunDataPath] = TunDataPath
     farewells: Callable[[Path], Farewells] = Farewells
-    control_server: Callable[[Path, Answer], ControlServer] = ControlServer
+    control_server: Callable[[Path, Answer, Sequence[type[Request]]], ControlServer] = ControlServer
     workers: Callable[[Callable[[int], bytes]], Workers] = Workers
     tunnel_memory: Callable[[Path], TunnelMemory] = TunnelMemory
     random: Callable[[int], bytes] = os.urandom

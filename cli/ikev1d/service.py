@@ -99,7 +99,7 @@ class Gateway:
         self._unusable: frozenset[str] = frozenset()
         """ESP algorithms of the configuration that the kernel lacks."""
         socket = others.own(config.gateway.control_socket)
-        self._control = machine.control_server(socket, self._answer)
+        self._control = machine.control_server(socket, self._answer, others.requests)
         self._resync: asyncio.Task[None] | None = None
         self._addresses: list[str] = []
         self._leaving: dict[int, str] = {}

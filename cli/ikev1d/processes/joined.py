@@ -21,8 +21,6 @@ from cli.control import (
     DownResponse,
     ErrorCode,
     ErrorResponse,
-    FactsRequest,
-    LedgerRequest,
     MetricsRequest,
     MetricsResponse,
     PingRequest,
@@ -40,6 +38,7 @@ from cli.ikev1d.answers import VERSION
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.metrics.joined import join_metrics
 from cli.ikev1d.processes.errors import WorkerError
+from cli.ikev1d.processes.requests import FactsRequest, LedgerRequest
 from cli.ikev1d.verify.ledger import our_pid
 from cli.ikev1d.verify.process import VerifyError, look_at_machine
 from cli.ikev1d.verify.running import RunningFacts, check_running
@@ -82,10 +81,8 @@ class JoinedAnswers:
                 return DownResponse(clients=tuple(chain(*(each.clients for each in answers))))
             case VerifyRequest():
                 return await self._verify()
-            case MetricsRequest():
-                return MetricsResponse(text=await self.metrics())
             case _:
-                return ErrorResponse(ErrorCode.UNKNOWN_REQUEST, "each worker has its own")
+                return MetricsResponse(text=await self.metrics())
 
     def _uptime(self) -> int:
         return int(time.monotonic() - self._started)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.control import REQUESTS, Request
 from cli.ikev1d.config import Config
 from cli.ikev1d.run_files import of_process
 from ikev1.core.clients import MarkSpace
@@ -40,6 +41,8 @@ class Others:
     rivals: Rivals | None = None
     """Who leases addresses of the same pool."""
     foreign_tunnel_ids: Container[int] = ()
+    requests: Sequence[type[Request]] = REQUESTS
+    """What may be asked on the control socket of this process."""
 
     @property
     def alone(self) -> bool:

@@ -21,7 +21,7 @@ from multiprocessing.context import ForkProcess
 from shutil import rmtree
 from socket import socket, socketpair
 
-from cli.control import ErrorCode, ErrorResponse, Request, Response
+from cli.control import REQUESTS, ErrorCode, ErrorResponse, Request, Response
 from cli.ikev1d.addresses import local_addresses
 from cli.ikev1d.config import Config
 from cli.ikev1d.control import ControlServer, ControlSocketError
@@ -93,7 +93,7 @@ class Supervisor:
         self._log = ClientLog("ikev1d")
         self._count = config.gateway.workers
         path = config.gateway.control_socket
-        self._control: ControlServer = machine.control_server(path, self._answer)
+        self._control: ControlServer = machine.control_server(path, self._answer, REQUESTS)
         # Never 0: that is the responder's cookie of a first message.
         self._cookie_stamp = int.from_bytes(machine.random(2), "big") or 1
         self._spi_stamp = draw_stamp(machine.random)

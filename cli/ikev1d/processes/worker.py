@@ -29,6 +29,7 @@ from cli.ikev1d.processes.messages import (
     decode,
 )
 from cli.ikev1d.processes.others import Others, Wishes
+from cli.ikev1d.processes.requests import WORKER_REQUESTS
 from ikev1.core.replacement import Proof
 from ikev1.core.share import Share
 from l2tp.datapath.flows import Flow
@@ -48,6 +49,8 @@ class Foreign:
 
 class Worker(Others):
     """A worker's other workers. `line` leads to the supervisor; `ended` is called at its end."""
+
+    requests = WORKER_REQUESTS
 
     def __init__(
         self,

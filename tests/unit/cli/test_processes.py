@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.control import UnknownRequestError, build_request, parse_request
 from cli.ikev1d.config import load
 from cli.ikev1d.metrics.joined import join_metrics
 from cli.ikev1d.processes.claims import Claims, key_of
@@ -30,7 +31,8 @@ from cli.ikev1d.processes.messages import (
     UserEnded,
     decode,
 )
-from cli.ikev1d.processes.others import Wishes
+from cli.ikev1d.processes.others import ALONE, Wishes
+from cli.ikev1d.processes.requests import FactsRequest, LedgerRequest
 from cli.ikev1d.processes.worker import Worker
 from cli.ikev1d.verify.running import RunningFacts
 from ikev1.core.replacement import Proof
@@ -87,6 +89,14 @@ def another(path: Path) -> Iterator[Another]:
     process = Another(path)
     yield process
     process.end()
+
+
+def test_the_supervisor_asks_what_the_operator_cannot() -> None:
+    for request in (LedgerRequest(), FactsRequest()):
+        line = build_request(request)
+        assert parse_request(line, Worker.requests) == request
+        with pytest.raises(UnknownRequestError):
+            parse_request(line, ALONE.requests)
 
 
 def test_an_address_is_had_by_one_process(path: Path, another: Another) -> None:
