@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from interop import kernel
-from interop.clients import CLIENTS
+from interop.clients import CLIENTS, REFUSED
 from interop.errors import KernelUnavailableError, LabError
 from interop.load import __main__ as load
 from interop.replay import lab
@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run one scenario")
     run.add_argument("scenario", choices=SCENARIOS)
     dial = commands.add_parser("dial", help="let one emulated client dial in, work and hang up")
-    dial.add_argument("client", choices=CLIENTS, metavar="CLIENT")
+    dial.add_argument("client", choices=[*CLIENTS, *REFUSED], metavar="CLIENT")
     replay = commands.add_parser("replay", help="play a device that ikectl lab has recorded")
     replay.add_argument("transcript", type=Path, metavar="TRANSCRIPT")
     for command in (run, dial, replay):
@@ -92,7 +92,7 @@ def main() -> int:
     if options.command == "list":
         for name, scenario in SCENARIOS.items():
             print(f"{name:<24}{scenario.__doc__}")
-        for client in CLIENTS.values():
+        for client in (*CLIENTS.values(), *REFUSED.values()):
             print(f"{client.name:<24}{client.title}, emulated")
         return 0
     if not kernel.inside():
@@ -103,7 +103,7 @@ def main() -> int:
             return _replay(options.transcript, directory)
         if options.command == "dial":
             play = Play(TOPOLOGIES[options.topology](), directory)
-            emulated.run(play, CLIENTS[options.client])
+            emulated.run(play, {**CLIENTS, **REFUSED}[options.client])
         else:
             SCENARIOS[options.scenario](_play(options, directory))
     except LabError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ikev1.core import main_mode
+from ikev1.core import aggressive_mode, main_mode
 from ikev1.core.context import Context
 from ikev1.core.effects import Path, Refused
 from ikev1.core.errors import ExchangeError
@@ -22,7 +22,7 @@ from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.script_runner import Datagram, ScriptRunner, digest
 from ikev1.core.timers import Timers
 from ikev1.crypto.signatures import SIGNATURE_METHODS
-from ikev1.wire.enums import ExchangeType, Flag, NotifyType, ProtocolId
+from ikev1.wire.enums import ExchangeType, Flag, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header
 from ikev1.wire.message import build_message, parse_payloads
 
@@ -142,11 +142,11 @@ class Phase1:
 
     def aggressive_mode(self, header: Header, datagram: bytes, path: Path) -> None:
         """Refuse it."""
-        error = ExchangeError(
-            "Aggressive Mode gives a hash of the preshared key to whoever asks: not served",
-            NotifyType.UNSUPPORTED_EXCHANGE_TYPE,
-            remedy="leave the group name (iPhone, Mac) or IPsec identifier (Android) empty",
-        )
+        if header.flags & Flag.ENCRYPTION:
+            self._context.drop(path, "encrypted-too-soon")
+            return
+        payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
+        error = aggressive_mode.refusal(payloads)
         question = Datagram(header, datagram)
         self._refuse(_name(header.initiator_cookie), question, path, "Aggressive Mode", error)
 

@@ -99,6 +99,7 @@ _IKE = facts(
     claims=Known(None, f"{_SETUP}: its own"),
     fqdn=Known(None, f"{_SETUP}: its address"),
     idci_address=Known(IdciAddress.NUMBER, _SETUP),
+    group_name=Known(None, f"{_SETUP}: where no identifier is set"),
 )
 _L2TP = facts(
     L2tpProfile,

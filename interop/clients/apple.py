@@ -67,7 +67,7 @@ from interop.lac.profiles import Backoff, L2tpProfile
 from interop.ppp.profiles import Dhcpinform, Login, PppProfile
 from l2tp.wire.enums import AvpType, MessageType
 
-_NAT_T = (RFC_3947, APPLE_NAT_T, *LATE_DRAFTS, DRAFT_03, DRAFT_02, DRAFT_02_N)
+NAT_T = (RFC_3947, APPLE_NAT_T, *LATE_DRAFTS, DRAFT_03, DRAFT_02, DRAFT_02_N)
 _UTILS = f"{AP} ipsec_utils.c"
 
 _DH2_LIST = (
@@ -99,7 +99,7 @@ _IKE = facts(
     ),
     phase1_lifetime=Known(3600, _UTILS),
     vendor_ids=Known(
-        (*_NAT_T, FRAGMENTATION_WITH_CAPABILITY, DPD),
+        (*NAT_T, FRAGMENTATION_WITH_CAPABILITY, DPD),
         f"{AI} isakmp_ident.c, remoteconf.c since ipsec-258",
     ),
     esp=Known(
@@ -122,6 +122,7 @@ _IKE = facts(
     claims=Known(None, f"{AI} ipsecdoi_setid1: its own, but for NAT64"),
     fqdn=Known(None, f"{AI} ipsecdoi_setid1: its address, with port 500"),
     idci_address=Known(IdciAddress.NUMBER, f"{AI} ipsec_doi.c, {STRONG_28}"),
+    group_name=Known(None, f"{AP} IPSecIsAggressiveMode: where none is set"),
 )
 
 # SCCRP, ICRP: what l2tp.c looks for.
@@ -253,7 +254,7 @@ IOS_2011 = Client(
     ike=_named(_IKE, "ios-2011").but(
         phase1=Known(_DH2_LIST, f"{_UTILS}, ppp-560.12 to ppp-809"),
         vendor_ids=Known(
-            (*_NAT_T, FRAGMENTATION_WITH_CAPABILITY, DPD), f"{AI} isakmp_ident.c, ipsec-146"
+            (*NAT_T, FRAGMENTATION_WITH_CAPABILITY, DPD), f"{AI} isakmp_ident.c, ipsec-146"
         ),
         esp=Known(
             esp((ESP_AES256, ESP_AES128, ESP_3DES), (HMAC_SHA1, HMAC_MD5)),
@@ -277,7 +278,7 @@ _OLD_L2TP = _L2TP.but(
 )
 _LEOPARD_IKE = _named(_IKE, "macos-10.5").but(
     phase1=Known((triple_des(SHA1, DH2),), f"{AP} ppp-314: none written, so the default of racoon"),
-    vendor_ids=Known((*_NAT_T, DPD), f"{AI} isakmp_ident.c, ipsec-34: no fragmentation"),
+    vendor_ids=Known((*NAT_T, DPD), f"{AI} isakmp_ident.c, ipsec-34: no fragmentation"),
     esp=_OLD_ESP,
     fragmentation=Known(None, f"{AI} config.h, ipsec-34"),
     initial_contact_apart=Known(True, f"{AI} isakmp.c, ipsec-34"),

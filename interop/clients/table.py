@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 
 from ikev1.wire.enums import AuthAlgorithm, EspTransform
 from ikev1.wire.vendor_ids import name_of
-from interop.clients import android, apple, dialers, linux, windows
+from interop.clients import aggressive, android, apple, dialers, linux, windows
 from interop.clients.facts import Fact, Known, Unknown
 from interop.clients.model import Client
 from interop.clients.wire import ALWAYS
@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, tuple[Client, ...]] = {
     "Android": android.CLIENTS,
     "Linux": linux.CLIENTS,
     "Sold for older Windows": dialers.CLIENTS,
+    "With Aggressive Mode, which is refused": aggressive.CLIENTS,
 }
 
 _HEAD = """\
@@ -38,7 +39,9 @@ know of: runs use the value shown, and reports say so. Times are in seconds, siz
 
     python -m interop dial CLIENT        # one of them dials in to the gateway in the lab
 
-How each of them and the real programs fare with the gateway is in [matrix.md](matrix.md).
+The gateway does not serve Aggressive Mode ([security.md](security.md)): the clients of the last
+table are played up to its refusal. How each of them and the real programs fare with the gateway is
+in [matrix.md](matrix.md).
 
 """
 

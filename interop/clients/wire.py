@@ -149,6 +149,7 @@ ALWAYS = frozenset(
         Cause.NOT_ENCRYPTED,
         Cause.CIPHERTEXT,
         Cause.FRAGMENT,
+        Cause.AGGRESSIVE_MODE,
         Cause.MM2_PROPOSALS,
         Cause.MM2_TRANSFORM,
         Cause.MM4_KEY_EXCHANGE,

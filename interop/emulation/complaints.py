@@ -13,6 +13,7 @@ class Step(StrEnum):
     MESSAGE_2 = "Main Mode message 2"
     MESSAGE_4 = "Main Mode message 4"
     MESSAGE_6 = "Main Mode message 6"
+    AGGRESSIVE_2 = "Aggressive Mode message 2"
     QUICK_MODE = "Quick Mode message 2"
     TUNNEL = "L2TP tunnel"
     CALL = "L2TP call"

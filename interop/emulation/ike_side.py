@@ -30,6 +30,7 @@ _STEPS = {
     WaitsFor.MESSAGE_2: Step.MESSAGE_2,
     WaitsFor.MESSAGE_4: Step.MESSAGE_4,
     WaitsFor.MESSAGE_6: Step.MESSAGE_6,
+    WaitsFor.AGGRESSIVE_2: Step.AGGRESSIVE_2,
     WaitsFor.DONE: Step.QUICK_MODE,
 }
 

@@ -29,6 +29,9 @@ class Cause(StrEnum):
 
     FRAGMENT = "fragment"
 
+    AGGRESSIVE_MODE = "aggressive-mode"
+    """It is served: message 2 gives a hash of the preshared key to whoever asks."""
+
     MM2_PAYLOADS = "mm2-payloads"
     MM2_PROPOSALS = "mm2-proposals"
     MM2_TRANSFORM = "mm2-transform"

@@ -9,6 +9,7 @@ from ikev1.wire.header import HEADER_LENGTH, Header, parse_header
 from ikev1.wire.message import Payloads, parse_payloads
 from ikev1.wire.payloads import Delete, Hash, Notification, Payload
 from interop.initiator import derivation
+from interop.initiator.aggressive_mode import AggressiveMode
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
 from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified, Phase1Up
@@ -53,7 +54,8 @@ class Initiator:
         self._session.floated = floated
         self._session.signer = signer
         self._fragments = Fragments(self._session)
-        self._main_mode = MainMode(self._session)
+        name = profile.group_name
+        self._phase1 = AggressiveMode(self._session, name) if name else MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}
         self._quick_mode_answers: dict[int, QuickModeAnswer] = {}
         self._lets_server_rekey = lets_server_rekey
@@ -77,8 +79,8 @@ class Initiator:
 
     @property
     def waits_for(self) -> Step:
-        """Where Main Mode is."""
-        return self._main_mode.step
+        """Where Phase 1 is."""
+        return self._phase1.step
 
     def adopt(self, sas: Iterable[EspSas]) -> None:
         """Have ESP SAs that were made under another ISAKMP SA, the newest last."""
@@ -96,11 +98,11 @@ class Initiator:
         self._finish()
 
     def start(self, now: float) -> list[Effect]:
-        """Begin Main Mode."""
-        return self._new(self._main_mode.start(now))
+        """Begin Phase 1."""
+        return self._new(self._phase1.start(now))
 
     def quick_mode(self, now: float) -> list[Effect]:
-        """Begin a Quick Mode, the first or one that rekeys. Main Mode must be done."""
+        """Begin a Quick Mode, the first or one that rekeys. Phase 1 must be done."""
         exchange = QuickMode(self._session, self._session.new_message_id())
         self._quick_modes[exchange.message_id] = exchange
         return self._new([exchange.start(now)])
@@ -183,8 +185,8 @@ class Initiator:
     def _dispatch(self, header: Header, datagram: bytes, now: float) -> list[Effect]:
         if header.responder_cookie != self._session.cky_r and any(self._session.cky_r):
             return []
-        if header.exchange_type == ExchangeType.IDENTITY_PROTECTION:
-            effects = self._main_mode.receive(header, datagram, now)
+        if header.exchange_type == self._phase1.kind:
+            effects = self._phase1.receive(header, datagram, now)
             if self._session.contact_apart and any(isinstance(it, Phase1Up) for it in effects):
                 effects.insert(0, self._inform([self._session.contact()]))
             return effects
@@ -212,7 +214,7 @@ class Initiator:
 
     def _informational(self, header: Header, datagram: bytes) -> list[Effect]:
         session = self._session
-        done = self._main_mode.step is Step.DONE
+        done = self._phase1.step is Step.DONE
         if header.flags & Flag.ENCRYPTION and not done:
             # Such as a responder's complaint under the keys of another preshared key.
             session.findings.append((Cause.CIPHERTEXT, "an encrypted INFORMATIONAL before MM6"))

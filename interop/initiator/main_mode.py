@@ -54,11 +54,15 @@ class Step(enum.Enum):
     MESSAGE_2 = enum.auto()
     MESSAGE_4 = enum.auto()
     MESSAGE_6 = enum.auto()
+    AGGRESSIVE_2 = enum.auto()
+    """Message 2 of Aggressive Mode."""
     DONE = enum.auto()
 
 
 class MainMode:
     """The exchange of one session."""
+
+    kind = ExchangeType.IDENTITY_PROTECTION
 
     def __init__(self, session: Session) -> None:
         self.step = Step.IDLE

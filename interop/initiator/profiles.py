@@ -5,7 +5,14 @@ import hashlib
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from ikev1.wire.enums import AuthAlgorithm, EncryptionAlgorithm, EspTransform, Group, HashAlgorithm
+from ikev1.wire.enums import (
+    AuthAlgorithm,
+    EncryptionAlgorithm,
+    EspTransform,
+    Group,
+    HashAlgorithm,
+    IdType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,14 @@ class Goodbye:
     copies: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class GroupName:
+    """A name set for the client, for which it begins Aggressive Mode; IDii, in clear."""
+
+    id_type: IdType
+    name: str
+
+
 APPLE_FRAGMENTS = Fragmentation(1280, no_message_id=True, keeps_flags=True)
 """AI isakmp_frag.h, isakmp_frag.c; the flags are those of set_isakmp_header1."""
 RACOON_FRAGMENTS = Fragmentation(552, no_message_id=True, keeps_flags=True)
@@ -132,6 +147,8 @@ class Profile:
     server_port: int = 1701
     """The server's port in IDcr."""
     goodbye: Goodbye = Goodbye()
+    group_name: GroupName | None = None
+    """None: it begins Main Mode."""
 
 
 def _md5(text: str) -> bytes:

@@ -138,10 +138,12 @@ class Session:
         )
         return self.send(datagram)
 
-    def clear(self, payloads: list[Payload]) -> bytes:
-        """Build a message of Main Mode that is not encrypted."""
+    def clear(
+        self, payloads: list[Payload], exchange: ExchangeType = ExchangeType.IDENTITY_PROTECTION
+    ) -> bytes:
+        """Build a message of Phase 1 that is not encrypted."""
         first, body = build_payloads(payloads)
-        return self._header(ExchangeType.IDENTITY_PROTECTION, 0, first, 0, len(body)) + body
+        return self._header(exchange, 0, first, 0, len(body)) + body
 
     def sealed(
         self, exchange: ExchangeType, message_id: int, payloads: list[Payload], chain: CbcChain

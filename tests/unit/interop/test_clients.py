@@ -4,19 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from interop.clients import CLIENTS
+from interop.clients import CLIENTS, REFUSED
 from interop.clients.facts import Known, Unknown, facts
 from interop.clients.model import Client
 from interop.clients.table import FAMILIES, page
 from interop.lac.profiles import Backoff
 from l2tp.wire.enums import AvpType
 
-every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+EVERYBODY = CLIENTS | REFUSED
+every_client = pytest.mark.parametrize("client", EVERYBODY.values(), ids=EVERYBODY)
 
 
 def test_no_two_clients_have_one_name() -> None:
-    assert all(name == client.name == client.ike.profile.name for name, client in CLIENTS.items())
-    assert len({client.title for client in CLIENTS.values()}) == len(CLIENTS)
+    assert all(name == client.name == client.ike.profile.name for name, client in EVERYBODY.items())
+    assert len({client.title for client in EVERYBODY.values()}) == len(EVERYBODY)
 
 
 @every_client
@@ -27,7 +28,7 @@ def test_every_value_has_a_source_or_a_reason(client: Client) -> None:
 
 def test_every_field_is_told_or_marked() -> None:
     """So that the table has no holes."""
-    told = [list(client.facts()) for client in CLIENTS.values()]
+    told = [list(client.facts()) for client in EVERYBODY.values()]
     assert all(fields == told[0] for fields in told)
     assert "ike.name" not in told[0]
 
@@ -60,7 +61,7 @@ def test_the_page_is_that_of_the_data() -> None:
 
 def test_the_page_has_every_client_once() -> None:
     names = [client.name for family in FAMILIES.values() for client in family]
-    assert sorted(names) == sorted(CLIENTS)
+    assert sorted(names) == sorted(EVERYBODY)
 
 
 def test_the_page_marks_what_is_unknown() -> None:
