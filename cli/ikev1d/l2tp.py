@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from cli.ikev1d.config import Config, Place
+from cli.ikev1d.config import Config
 from cli.ikev1d.data_paths import DataPaths
+from cli.ikev1d.l2tp_settings import client_settings, make_settings, make_users, without_address
 from cli.ikev1d.logs import ClientLog
 from cli.ikev1d.machine import Machine
 from cli.ikev1d.metrics.counters import L2tpCounters
@@ -39,67 +39,16 @@ from l2tp.core.effects import (
     TunnelUp,
 )
 from l2tp.core.lns import Lns
-from l2tp.core.settings import ClientSettings, LnsSettings
+from l2tp.core.settings import ClientSettings
 from l2tp.datapath.flows import Flow
 from l2tp.datapath.udp import L2TP_PORT, Address, Datagram
-from l2tp.pool import AddressPool
-from l2tp.ppp.auth import AuthAccepted, AuthRejected, text_of
-from l2tp.ppp.settings import AuthProtocol, EchoSettings, PppSettings
-from l2tp.ppp.users import User, verify
+from l2tp.ppp.auth import AuthAccepted, AuthRejected
+from l2tp.ppp.users import verify
 
 K = TypeVar("K", int, str)
 
 CLOSE_TIME = 0.5
 """Seconds that clients get to acknowledge our StopCCN when the gateway stops."""
-
-
-def make_settings(
-    config: Config, of_client: Callable[[int], ClientSettings], others: Others = ALONE
-) -> LnsSettings:
-    """The engine's settings from the operator's configuration, and from what is of each client."""
-    ppp = config.ppp
-    reserved = [ppp.local_address]
-    reserved += [user.address for user in config.users.values() if user.address is not None]
-    name = config.l2tp.host_name or config.gateway.name or socket.gethostname()
-    return LnsSettings(
-        ppp=PppSettings(
-            local_address=ppp.local_address,
-            dns=ppp.dns,
-            wins=ppp.wins,
-            mru=ppp.mtu,
-            mtu=ppp.mtu,
-            auth_protocols=tuple(AuthProtocol(method) for method in ppp.auth),
-            auth_name=config.gateway.name or name,
-        ),
-        pool=AddressPool(
-            [str(range_) for range_ in ppp.pool],
-            reserved,
-            others.rivals,
-            (others.share.index, others.share.count),
-        ),
-        host_name=name,
-        shared_secret=config.l2tp.secret.reveal() if config.l2tp.secret else None,
-        of_client=of_client,
-        foreign_tunnel_ids=others.foreign_tunnel_ids,
-        max_tunnels=config.marks.count,
-    )
-
-
-def _make_users(config: Config) -> dict[str, User]:
-    return {
-        user.name: User(user.name, text_of(user.secret.reveal()), user.address)
-        for user in config.users.values()
-    }
-
-
-def _without_address(config: Config) -> dict[str, Place]:
-    """Users that no address of the pool is permitted to, and where that is written."""
-    first = config.ppp.pool[0].first
-    return {
-        user.name: user.place
-        for user in config.users.values()
-        if user.address is None and not user.permits(first)
-    }
 
 
 def _flow(peer: Peer) -> Flow:
@@ -140,8 +89,8 @@ class LnsHost:
         self._connection = connection
         self.engine = Lns(make_settings(config, self._of_client, others), machine.random)
         self._mark_mask = config.marks.mask
-        self._users = _make_users(config)
-        self._without_address = _without_address(config)
+        self._users = make_users(config)
+        self._without_address = without_address(config)
         self._same_user = config.ppp.same_user
         self._sessions_of: dict[str, set[int]] = {}
         """Sessions that are up, by user."""
@@ -248,8 +197,8 @@ class LnsHost:
     def reconfigure(self, config: Config) -> None:
         """Let the users of another configuration in from now on; who is in stays in."""
         self._config = config
-        self._users = _make_users(config)
-        self._without_address = _without_address(config)
+        self._users = make_users(config)
+        self._without_address = without_address(config)
         self._same_user = config.ppp.same_user
 
     def end_user(self, user: str, cause: str) -> None:
@@ -262,13 +211,7 @@ class LnsHost:
         self._receive(datagram)
 
     def _of_client(self, mark: int) -> ClientSettings:
-        """What the client's connection has to say about its tunnels."""
-        own = self._config.connection(self._connection(mark))
-        return ClientSettings(
-            hello_interval=own.hello_interval,
-            patience=own.dpd_timeout,
-            echo=EchoSettings(own.echo_interval, own.echo_failures),
-        )
+        return client_settings(self._config.connection(self._connection(mark)))
 
     def _receive(self, datagram: Datagram) -> None:
         # The other bits are the administrator's; in clear they may be all there is.

@@ -13,6 +13,7 @@ from cli.ikev1d.addresses import local_addresses
 from cli.ikev1d.answers import Answers
 from cli.ikev1d.config import Config
 from cli.ikev1d.farewells import Farewells
+from cli.ikev1d.idle_clients import IdleClients
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.in_force import InForce
 from cli.ikev1d.kernel_sas import KernelSas
@@ -38,16 +39,8 @@ FULL_COLLECTION = 1000
 """Collections of younger objects before one of all, which takes 20 microseconds for each session.
 What ends is freed at once, by its reference count; what is in cycles nearly always dies young."""
 
-IDLE_CLIENT = 60.0
-"""Seconds that a client may be without an L2TP tunnel: to dial, and to redial after one ended."""
-
-
 DIAL_TIME = 5.0
 """Seconds within which a client that has SAs begins to dial L2TP."""
-
-
-STRAY_CLIENT = 15.0
-"""The same for one that has been told that its tunnel has ended."""
 
 
 async def serve(config: Config, machine: Machine = LINUX) -> None:
@@ -104,7 +97,7 @@ class Gateway:
         self._addresses: list[str] = []
         self._leaving: dict[int, str] = {}
         """Names of clients whose tunnels are being ended because their SAs are gone."""
-        self._idle: dict[int, asyncio.TimerHandle] = {}
+        self._idle = IdleClients(self._close_client)
         self._ike: IkeHost | None = None
         self._lns: LnsHost | None = None
         self._answers: Answers | None = None
@@ -172,7 +165,7 @@ class Gateway:
             self._connection,
             self._socket_policy,
             self._tunnels_changed,
-            self._strayed,
+            self._idle.strayed,
             self._ike.unite,
             self._dialled_anew,
             self._logged_in,
@@ -252,8 +245,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Hang up every client and take everything of ours out of the kernel."""
-        for handle in self._idle.values():
-            handle.cancel()
+        self._idle.forget_all()
         await self._undo.aclose()
         self._log.info("stopped")
 
@@ -316,7 +308,7 @@ class Gateway:
             self._others.client_in(mark, client.proof)
             self._replace_elsewhere(client)
         # Who dies before its first Quick Mode, and cannot be asked, would keep its mark for hours.
-        self._watch_idle(mark)
+        self._idle.watch(mark)
 
     def _replace_elsewhere(self, client: Client) -> None:
         """End a client that has come again while it is connected to another process."""
@@ -330,7 +322,7 @@ class Gateway:
         # The Delete of an older child may have been faster than HASH(3): its tunnel is in this one.
         mark = event.child.mark
         if not event.rekeyed and self._lns is not None and not self._lns.has_tunnel(mark):
-            self._watch_idle(mark)
+            self._idle.watch(mark)
             self._loop.call_later(DIAL_TIME, self._ask_who_it_is, mark)
 
     def _ask_who_it_is(self, mark: int) -> None:
@@ -346,7 +338,7 @@ class Gateway:
             self._lns.client_alive(mark)
 
     def _client_gone(self, mark: int, client_id: str, cause: str) -> None:
-        self._stop_watching(mark)
+        self._idle.forget(mark)
         if self._ike is not None and self._ike.engine.clients.by_mark(mark) is None:
             self._others.client_out(mark)
         if self._lns is not None:
@@ -361,9 +353,9 @@ class Gateway:
         if self._lns is None or client is None:
             return
         self._lns.continued(other, mark, client.path.remote)
-        self._stop_watching(other)
+        self._idle.forget(other)
         if self._lns.has_tunnel(mark):
-            self._stop_watching(mark)
+            self._idle.forget(mark)
 
     def _dialled_anew(self, mark: int) -> None:
         if self._ike is not None and self._lns is not None and self._ike.dialled_anew(mark):
@@ -375,41 +367,18 @@ class Gateway:
         One that has fallen silent in L2TP or PPP has no use for its SAs, any other one may dial
         again in them.
         """
-        self._stop_watching(mark)
+        self._idle.forget(mark)
         if tunnels:
             return
         if silence:
             # On the loop's next turn: we are within the L2TP engine's effects.
             self._loop.call_soon(self._close_client, mark, silence)
         else:
-            self._watch_idle(mark)
+            self._idle.watch(mark)
 
     def _logged_in(self, user: str, mark: int, older_mark: int, older_session: int) -> None:
         if self._look_alikes is not None:
             self._look_alikes.logged_in(user, mark, older_mark, older_session)
-
-    def _strayed(self, mark: int) -> None:
-        """A client goes on in a tunnel that is not there; if it does not dial, IKE tells it too."""
-        watch = self._idle.get(mark)
-        if watch is None or watch.when() > self._loop.time() + STRAY_CLIENT:
-            self._watch_idle(mark, STRAY_CLIENT, "it goes on in an L2TP tunnel that has ended")
-
-    def _watch_idle(
-        self, mark: int, time: float = IDLE_CLIENT, cause: str = "no L2TP tunnel"
-    ) -> None:
-        self._stop_watching(mark)
-        self._idle[mark] = self._loop.call_later(
-            time, self._close_idle, mark, f"{cause} for {time:.0f} s"
-        )
-
-    def _stop_watching(self, mark: int) -> None:
-        handle = self._idle.pop(mark, None)
-        if handle is not None:
-            handle.cancel()
-
-    def _close_idle(self, mark: int, cause: str) -> None:
-        self._idle.pop(mark, None)
-        self._close_client(mark, cause)
 
     def _close_client(self, mark: int, cause: str) -> None:
         client = self._ike.engine.clients.by_mark(mark) if self._ike else None

@@ -26,6 +26,7 @@ from typing import Any
 
 from cli.ikev1d import __main__ as daemon
 from cli.ikev1d import udp, workers
+from cli.ikev1d.idle_clients import IdleClients
 from cli.ikev1d.ike import IkeHost
 from cli.ikev1d.kernel_sas import KernelSas
 from cli.ikev1d.service import Gateway
@@ -120,7 +121,7 @@ class Heart:
         self._loop.call_at(now + BEAT, self._beat, now + BEAT)
 
 
-def _stays(gateway: Gateway, mark: int, time: float = 0.0, cause: str = "") -> None:
+def _stays(clients: IdleClients, mark: int, time: float, cause: str) -> None:
     """In the place of the watch over clients without a tunnel."""
 
 
@@ -170,7 +171,7 @@ def main() -> int:
     parser.add_argument("--heartbeat", action="store_true")
     parser.add_argument("daemon", nargs="+", help="arguments of ikev1d")
     options = parser.parse_args()
-    Gateway._watch_idle = _stays  # type: ignore[method-assign, assignment]
+    IdleClients._watch = _stays  # type: ignore[method-assign, assignment]
     if options.pretend_esp:
         pretend_esp()
     if options.measure:

@@ -11,8 +11,9 @@ import pytest
 
 from cli.ikev1d.config import Config
 from cli.ikev1d.config.model import SameUser
+from cli.ikev1d.idle_clients import IDLE_CLIENT
 from cli.ikev1d.processes.others import Others
-from cli.ikev1d.service import DIAL_TIME, IDLE_CLIENT, Gateway
+from cli.ikev1d.service import DIAL_TIME, Gateway
 from ikev1.wire.enums import ExchangeType
 from interop.clients.ike import IPHONE, WINDOWS_10
 from interop.initiator.profiles import Profile
