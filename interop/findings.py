@@ -29,7 +29,6 @@ class Rule(StrEnum):
     REJECT_DIFFERS = "ppp-reject-differs"
     DOES_NOT_CONVERGE = "ppp-does-not-converge"
     CODE_REJECT = "ppp-code-reject"
-    NO_COMMON_LOGIN = "ppp-no-common-login"
     LOGIN_REFUSED = "ppp-login-refused"
     SERVER_PROOF = "ppp-server-proof"
     """MS-CHAPv2: the server does not show that it knows the password."""

@@ -55,7 +55,6 @@ class Authenticator:
         self._random = random
         self._login: Login | None = None
         self._tries = 0
-        self._peer_challenge = b""
         self._expected = b""
 
     def begin(self, login: Login, now: float) -> list[ControlPacket]:

@@ -1,7 +1,6 @@
 """Where the packets of a PPP session go: the kernel's own L2TP and PPP, or a TUN interface."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +25,3 @@ class Counters:
     sent_packets: int
     sent_bytes: int
     send_errors: int
-
-
-class DataPath(Protocol):
-    """Carries the IP packets of one session between its peer and a network interface."""
-
-    @property
-    def interface(self) -> str | None:
-        """Name of the network interface; None before `configure`."""
-
-    async def configure(self, settings: LinkSettings) -> None:
-        """Make the network interface and let IP packets through. Raises DataPathError."""
-
-    def counters(self) -> Counters:
-        """Count what has passed so far. Raises DataPathError."""
-
-    async def close(self) -> None:
-        """Take down the session and its interface. May be called twice."""

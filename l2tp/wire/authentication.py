@@ -8,8 +8,6 @@ from construct import Bytes, GreedyBytes, Int8ub, Prefixed, Struct, Terminated
 
 from l2tp.wire.cursor import parse_exactly
 
-MSCHAPV2_VALUE_SIZE = 49
-
 _CHAP_VALUE = Struct("value" / Prefixed(Int8ub, GreedyBytes), "name" / GreedyBytes)
 _PAP_REQUEST = Struct(
     "user" / Prefixed(Int8ub, GreedyBytes),

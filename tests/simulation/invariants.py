@@ -20,10 +20,6 @@ from tests.simulation.kernel import Kernel, State
 from tests.simulation.machine import SimulatedMachine
 from xfrm.constants import Direction
 
-EVENT_ON_ITS_WAY = 1.0
-"""Seconds within which the gateway must have heard of an SA that the kernel has ended."""
-
-
 SHORT_DEADLINE = 600.0
 """Seconds after which nothing is left of a client that has gone: dead peer detection (60 + 180),
 for those that do not know it LCP echo (90 + 3 * 90), and the time without a tunnel (60)."""
