@@ -52,11 +52,12 @@ CONNECT_LIMIT = 60.0
 
 # uapi linux/udp.h
 _UDP_ENCAP, _UDP_ENCAP_ESPINUDP, _UDP_ENCAP_ESPINUDP_NON_IKE = 100, 2, 1
-_SO_RCVBUFFORCE = 33
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 """uapi asm-generic/socket.h"""
-_RECEIVE_BUFFER = 1 << 22
-"""Bytes. What comes while this process is busy must not be lost, as a client in the kernel loses
-none; the default holds some 90 packets."""
+_BUFFER = 1 << 22
+"""Bytes, each way. A client in the kernel loses nothing where this process is busy, nor where what
+it has sent waits for the kernel's thread that carries it on: a packet is counted as the sender's
+until the next machine takes it up. The default holds some 90 packets."""
 _MAX_DATAGRAM = 65535
 _LONGEST_SLEEP = 1.0
 _IPV4 = 4
@@ -313,7 +314,8 @@ class _Line:
 def _bound(host: Host, address: str, port: int) -> socket.socket:
     sock = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    for side in (_SO_SNDBUFFORCE, _SO_RCVBUFFORCE):
+        sock.setsockopt(socket.SOL_SOCKET, side, _BUFFER)
     sock.bind((address, port))
     return sock
 
