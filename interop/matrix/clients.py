@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from interop.clients import CLIENTS
+from interop.clients import CLIENTS, REFUSED
 from interop.clients.model import Client
 from interop.errors import LabError
 from interop.initiator.profiles import (
@@ -19,9 +19,10 @@ from interop.initiator.profiles import (
 )
 from interop.matrix.credentials import GATEWAY_NAME, client_identity
 from interop.matrix.positions import POSITIONS
+from interop.matrix.refused import AGGRESSIVE_MODE, see_refused
 from interop.matrix.results import Step
 from interop.netns import Host
-from interop.peers.ike_scan import first_message
+from interop.peers.ike_scan import aggressive_message, first_message
 from interop.peers.network_manager import NetworkManager
 from interop.peers.xl2tpd import Link
 from interop.stage import Stage
@@ -78,10 +79,12 @@ class Row:
     unable_in: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Positions in which it gets nowhere, each with the reason."""
     connect: Callable[[Stage, str, str], str] | None = None
-    """What a program that is no client does instead on a machine, with one of ``auths``.
+    """What is done on a machine instead, with one of ``auths``, where there is no client to live.
 
-    Returns what it printed.
+    Returns what is to be kept of it.
     """
+    refused: str = ""
+    """Why the gateway refuses it, by design: ``connect`` sees that it does."""
 
 
 def _linux(program: str) -> Callable[[Stage, str, str, str], MatrixClient]:
@@ -129,6 +132,21 @@ def _emulated(client: Client) -> Row:
     )
 
 
+def _refused(client: Client) -> Row:
+    def connect(stage: Stage, machine: str, auth: str) -> str:
+        assert auth == PSK
+        return see_refused(stage, client, machine)
+
+    return Row(
+        f"{client.name}-emulated",
+        f"{client.title}, emulated",
+        (PSK,),
+        _no_client,
+        connect=connect,
+        refused=AGGRESSIVE_MODE,
+    )
+
+
 def _network_manager(*, libreswan: bool) -> Callable[[Stage, str, str, str], MatrixClient]:
     def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
         made = NetworkManager(
@@ -150,8 +168,13 @@ def _ike_scan(stage: Stage, machine: str, auth: str) -> str:
     return first_message(stage.lab[machine], GATEWAY_ADDRESS, auth)
 
 
+def _ike_scan_aggressive(stage: Stage, machine: str, auth: str) -> str:
+    assert auth == PSK
+    return aggressive_message(stage.lab[machine], GATEWAY_ADDRESS)
+
+
 def _no_client(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
-    raise LabError("this program is no VPN client")
+    raise LabError("there is nothing to dial in with")
 
 
 _REAL = tuple(
@@ -183,9 +206,24 @@ _IKE_SCAN = Row(
     {step: "it sends a first message, and reads the answer" for step in Step if step != "connect"},
     connect=_ike_scan,
 )
+_IKE_SCAN_AGGRESSIVE = Row(
+    "ike-scan-aggressive",
+    "ike-scan, its first message of Aggressive Mode",
+    (PSK,),
+    _no_client,
+    connect=_ike_scan_aggressive,
+    refused=AGGRESSIVE_MODE,
+)
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
         row.name: row
-        for row in (*_REAL, *_NETWORK_MANAGER, _IKE_SCAN, *map(_emulated, CLIENTS.values()))
+        for row in (
+            *_REAL,
+            *_NETWORK_MANAGER,
+            _IKE_SCAN,
+            *map(_emulated, CLIENTS.values()),
+            _IKE_SCAN_AGGRESSIVE,
+            *map(_refused, REFUSED.values()),
+        )
     }
 )

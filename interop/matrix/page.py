@@ -9,11 +9,27 @@ from interop.matrix.absent import ABSENT
 from interop.matrix.results import Cell, Result, Step, Verdict
 
 SIGNS: Mapping[Verdict, str] = MappingProxyType(
-    {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.UNABLE: "-", Verdict.NOT_REACHED: "·"}
+    {
+        Verdict.PASSED: "✓",
+        Verdict.FAILED: "✗",
+        Verdict.UNABLE: "-",
+        Verdict.REFUSED: "⊘",
+        Verdict.NOT_REACHED: "·",
+    }
 )
+TITLES: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.FAILED: "What failed",
+        Verdict.UNABLE: "What clients cannot do",
+        Verdict.REFUSED: "What is refused by design",
+    }
+)
+"""The lists of reasons below the table."""
 LOG_TAIL = 40
 """Lines of a log that the page itself shows."""
 
+_LEGEND = """<p>✓ passed &ensp; ✗ failed &ensp; - the client cannot &ensp; ⊘ refused by design
+&ensp; · not reached</p>"""
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #1c2430; }
 table { border-collapse: collapse; }
@@ -25,7 +41,7 @@ td { width: 1.5rem; height: 1.5rem; text-align: center; border: 1px solid #e3e7e
 td.first { border-left: 2px solid #9aa5b1; }
 td.passed { background: #d5f0dc; color: #14602a; }
 td.failed { background: #f6c6c2; color: #8a1509; }
-td.unable, td.not-reached { background: #f4f5f7; color: #67717d; }
+td.unable, td.refused, td.not-reached { background: #f4f5f7; color: #67717d; }
 td a { color: inherit; display: block; }
 section { border-top: 1px solid #cdd4db; margin-top: 1.5rem; }
 pre { background: #f4f5f7; padding: .7rem; overflow-x: auto; font-size: 12px; }
@@ -51,9 +67,10 @@ def page(
         f"<p>{escape(summary(results))}</p>",
         f"<p>{escape(', '.join(f'{name} {value}' for name, value in about.items()))}</p>",
         _table(results, positions, clients),
-        "<p>✓ passed &ensp; ✗ failed &ensp; - the client cannot &ensp; · not reached</p>",
+        _LEGEND,
         *(_failure(result, evidence, positions, clients) for result in failures),
-        _unable(results, clients),
+        _reasons(results, Verdict.UNABLE, clients),
+        _reasons(results, Verdict.REFUSED, clients),
         _absent(),
     ]
     return "\n".join(parts) + "\n"
@@ -75,8 +92,8 @@ Made by `make interop` and `python -m interop.matrix --report --markdown docs/ma
 played is in [lab.md](lab.md#the-matrix). {summary}.
 Date {date}, commit {revision}, kernel {kernel}.
 
-A field holds the number of steps that passed, of {steps}, or the one that failed; an empty one has
-not been played.
+A field holds the number of steps that passed, of {steps}, or the one that failed; "refused" is what
+the gateway refuses by design, as it should; an empty one has not been played.
 
 """
 
@@ -96,8 +113,7 @@ def markdown(
             summary=summary(results).capitalize(), steps=len(Step), **dict(about)
         ),
         _markdown_table(results, positions, clients),
-        _markdown_reasons(results, Verdict.FAILED, "What failed", positions, clients),
-        _markdown_reasons(results, Verdict.UNABLE, "What clients cannot do", positions, clients),
+        *(_markdown_reasons(results, verdict, positions, clients) for verdict in TITLES),
         "\n## What is not there\n\n",
         *(f"- {name}: {reason}\n" for name, reason in ABSENT.items()),
     ]
@@ -107,7 +123,6 @@ def markdown(
 def _markdown_reasons(
     results: Iterable[Result],
     verdict: Verdict,
-    title: str,
     positions: Mapping[str, str],
     clients: Mapping[str, str],
 ) -> str:
@@ -124,7 +139,7 @@ def _markdown_reasons(
     if not where:
         return ""
     lines = [f"- {head}: {', '.join(steps)}: {said}" for (head, said), steps in where.items()]
-    return "\n".join([f"\n## {title}\n", *lines]) + "\n"
+    return "\n".join([f"\n## {TITLES[verdict]}\n", *lines]) + "\n"
 
 
 def _markdown_table(
@@ -146,6 +161,8 @@ def _field(steps: Mapping[Step, Result]) -> str:
     failed = [step for step, result in steps.items() if result.verdict is Verdict.FAILED]
     if failed:
         return f"✗ {failed[0].heading}"
+    if any(result.verdict is Verdict.REFUSED for result in steps.values()):
+        return "refused"
     passed = sum(result.verdict is Verdict.PASSED for result in steps.values())
     unable = sum(result.verdict is Verdict.UNABLE for result in steps.values())
     if not passed:
@@ -223,11 +240,11 @@ def _log(file: Path) -> str:
     return f"<details><summary>the end of {escape(file.name)}</summary><pre>{text}</pre></details>"
 
 
-def _unable(results: Iterable[Result], clients: Mapping[str, str]) -> str:
+def _reasons(results: Iterable[Result], verdict: Verdict, clients: Mapping[str, str]) -> str:
     reasons = {
         (clients[result.cell.client], result.step.heading, result.detail)
         for result in results
-        if result.verdict is Verdict.UNABLE
+        if result.verdict is verdict
     }
     if not reasons:
         return ""
@@ -235,7 +252,7 @@ def _unable(results: Iterable[Result], clients: Mapping[str, str]) -> str:
         f"<li>{escape(client)}, {escape(step)}: {escape(reason)}"
         for client, step, reason in sorted(reasons)
     )
-    return f"<section><h2>What clients cannot do</h2><ul>{items}</ul></section>"
+    return f"<section><h2>{TITLES[verdict]}</h2><ul>{items}</ul></section>"
 
 
 def _absent() -> str:

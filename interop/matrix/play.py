@@ -109,6 +109,9 @@ def _steps(
         if unable:
             results.append(Result(cell, step, Verdict.UNABLE, unable))
             continue
+        if row.refused and step is not Step.CONNECT:
+            results.append(Result(cell, step, Verdict.REFUSED, row.refused))
+            continue
         begun = time.monotonic()
         try:
             if row.connect is not None:
@@ -128,7 +131,8 @@ def _steps(
             break
         seconds = time.monotonic() - begun
         stage.lab.note(f"{step}: {seconds:.1f} s")
-        results.append(Result(cell, step, Verdict.PASSED, "", seconds))
+        verdict = Verdict.REFUSED if row.refused else Verdict.PASSED
+        results.append(Result(cell, step, verdict, row.refused, seconds))
     return results
 
 

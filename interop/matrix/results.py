@@ -47,6 +47,8 @@ class Verdict(StrEnum):
     FAILED = "failed"
     UNABLE = "unable"
     """The client cannot do this; the detail says why."""
+    REFUSED = "refused"
+    """The gateway does not serve this client, by design; the detail says why."""
     NOT_REACHED = "not reached"
     """An earlier step failed."""
 

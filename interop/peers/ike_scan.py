@@ -15,8 +15,17 @@ ANSWERED = "Main Mode Handshake returned"
 FINISHED_LIMIT = 60.0
 
 
+REFUSED = "UNSUPPORTED-EXCHANGE-TYPE"
+_KEY_ID = 11
+"""RFC 2407 section 4.6.2.1."""
+
+
 class NotAnsweredError(LabError):
     """ike-scan has got no Main Mode handshake; the text is what it printed."""
+
+
+class NotRefusedError(LabError):
+    """ike-scan was not told that Aggressive Mode is not served; the text is what it printed."""
 
 
 def first_message(host: Host, server: str, auth: str) -> str:
@@ -31,4 +40,20 @@ def first_message(host: Host, server: str, auth: str) -> str:
     )
     if ANSWERED not in printed:
         raise NotAnsweredError(printed)
+    return printed
+
+
+def aggressive_message(host: Host, server: str) -> str:
+    """Send a first message of Aggressive Mode, and return ike-scan's reading of the answer.
+
+    Raises `NotRefusedError`.
+    """
+    group = TRANSFORMS[0].format(auth=AUTHENTICATION["psk"])
+    printed = host.run(
+        *("ike-scan", "--nodns", "--multiline", "--timeout=2000", "--aggressive"),
+        *(f"--trans={group}", "--dhgroup=14", f"--idtype={_KEY_ID}", "--id=employees", server),
+        limit=FINISHED_LIMIT,
+    )
+    if REFUSED not in printed:
+        raise NotRefusedError(printed)
     return printed

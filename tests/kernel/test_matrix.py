@@ -26,7 +26,7 @@ def test_two_clients_behind_one_nat_live_their_lives(artefacts: Path) -> None:
     }
 
 
-def test_a_client_with_another_key_is_red_and_the_next_one_green(artefacts: Path) -> None:
+def test_another_key_is_red_a_group_name_is_refused_the_next_is_green(artefacts: Path) -> None:
     right = ROWS["strongswan"]
 
     def with_another_key(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
@@ -35,7 +35,8 @@ def test_a_client_with_another_key_is_red_and_the_next_one_green(artefacts: Path
 
     wrong = Row("wrong-key", "", right.auths, with_another_key)
     steps = (Step.CONNECT, Step.TRAFFIC, Step.HANG_UP)
-    cells = [(wrong, "psk"), (right, "psk")]
+    refused = ROWS["iphone-group-name-emulated"]
+    cells = [(wrong, "psk"), (refused, "psk"), (right, "psk")]
     record = Record(artefacts)
     results = play_position(POSITIONS["no-nat"], cells, record, artefacts / "lab", {}, steps)
     assert record.failed(results[0].cell)
@@ -43,6 +44,11 @@ def test_a_client_with_another_key_is_red_and_the_next_one_green(artefacts: Path
     assert (first.step, first.verdict) == (Step.CONNECT, Verdict.FAILED)
     assert "establishing IKE_SA failed" in first.detail
     assert {result.verdict for result in rest} == {Verdict.NOT_REACHED}
-    assert {result.verdict for result in results[len(steps) :]} == {Verdict.PASSED}
+    by_design = results[len(steps) : 2 * len(steps)]
+    assert {result.verdict for result in by_design} == {Verdict.REFUSED}
+    assert {result.verdict for result in results[2 * len(steps) :]} == {Verdict.PASSED}
     log = (artefacts / first.cell.folder / "gateway-ikev1d.log").read_text()
     assert "the client was given another one" in log
+    answer = (artefacts / by_design[0].cell.folder / "client-answer.log").read_text()
+    assert "the client (Apple) has a group name set, keyid:employees" in answer
+    assert "leave the group name (iPhone, Mac) empty" in answer

@@ -103,6 +103,17 @@ def test_the_table_says_where_a_client_gets_nowhere() -> None:
     assert reason.startswith("- strongSwan <5>: connect, traffic both ways, Quick Mode rekey, ")
 
 
+def test_what_is_refused_by_design_is_no_failure(tmp_path: Path) -> None:
+    refused = [Result(CELL, step, Verdict.REFUSED, "Aggressive Mode") for step in Step]
+    lines = markdown(refused, ABOUT, POSITIONS, CLIENTS).splitlines()
+    assert "| strongSwan <5> | psk | refused |" in lines
+    assert lines[lines.index("## What is refused by design") + 2].endswith(": Aggressive Mode")
+    text = page(refused, ABOUT, POSITIONS, CLIENTS, tmp_path)
+    assert sum("refused" in name for name in Squares(text).classes) == len(Step)
+    assert "What is refused by design" in text
+    assert summary(refused) == "0 steps passed, 8 refused"
+
+
 def test_the_summary_counts() -> None:
     assert summary(RESULTS) == "8 steps passed, 1 failed, 1 unable, 6 not reached"
     assert summary([]) == "0 steps passed"
