@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from interop.clients.facts import Facts, Known, Unknown, facts
 from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
-from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28
+from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28, UBUNTU_IOS_4
 from interop.clients.wire import (
     ACCM,
     ACFC,
@@ -24,6 +24,7 @@ from interop.clients.wire import (
     HMAC_MD5,
     HMAC_SHA1,
     HMAC_SHA256,
+    IPV6CP,
     MAGIC,
     MD5,
     PFC,
@@ -64,8 +65,9 @@ from interop.initiator.profiles import (
     Retransmission,
 )
 from interop.lac.profiles import Backoff, L2tpProfile
-from interop.ppp.profiles import Dhcpinform, Login, PppProfile
-from l2tp.wire.enums import AvpType, MessageType
+from interop.ppp.profiles import Asks, Dhcpinform, Login, PppProfile
+from l2tp.wire.enums import AvpType, MessageType, Protocol
+from l2tp.wire.ppp import Option
 
 NAT_T = (RFC_3947, APPLE_NAT_T, *LATE_DRAFTS, DRAFT_03, DRAFT_02, DRAFT_02_N)
 _UTILS = f"{AP} ipsec_utils.c"
@@ -173,12 +175,25 @@ _PPP = facts(
     echo=Known(10.0, f"{AP} ppp_option.h"),
     echo_failures=Known(4, f"{AP} ppp_option.h"),
     ipcp=Known((VAN_JACOBSON, ADDRESS, DNS1, DNS2), f"{AP} ipcp.c"),
-    ccp=Known(None, f"{AP} ppp_manager.c, noccp"),
-    asks_for=Known((), f"{AP} ppp_manager.c, by service"),
+    asks_for=Known((), f"{AP} ppp_manager.c: noccp, noacsp; IPv6CP where the service has IPv6"),
+    ipcp_last=Known(False, f"{AP} main.c, protocols"),
     restart=Known(Backoff(3.0, 10), f"{AP} fsm.h"),
-    dhcpinform=Known(None, f"{AP} acsp.c: only with a split tunnel"),
+    dhcpinform=Known(None, f"{AP} ppp_manager.c: no-use-dhcp, where all traffic is sent"),
     terminates=Known(True, f"{AP} lcp.c"),
 )
+
+_DHCPINFORM = Known(
+    Dhcpinform(
+        parameters=(6, 44, 43, 1, 249, 15),
+        client_id=bytes.fromhex("08000000010000"),
+        chaddr=bytes.fromhex("00000001000000000000000000000001"),
+        interval=3.0,
+        tries=4,
+    ),
+    f"{AP} acsp.c, ppp_manager.c: with a split tunnel",
+)
+_ACSCP = Asks(Protocol.ACSCP, (Option(1, (1).to_bytes(4)), Option(2, (1).to_bytes(4))))
+"""acscp.h: routes and domains, each with the version of its format."""
 
 RACOON_INSISTS = ALWAYS | {
     Cause.MM2_PAYLOADS,
@@ -247,6 +262,22 @@ MACOS = Client(
     ppp=_PPP,
     conduct=_CONDUCT,
 )
+MACOS_SPLIT = Client(
+    name="macos-split",
+    title="macOS of today, all traffic not sent, with IPv6 and ACSP",
+    programs=_PROGRAMS,
+    ike=_named(_IKE, "macos-split").but(goodbye=Known(Goodbye(), GIST_MACOS)),
+    l2tp=_L2TP.but(sccrq=_called("macbook.local\0")),
+    ppp=_PPP.but(
+        asks_for=Known(
+            (IPV6CP, _ACSCP),
+            f"{AP} ppp_manager.c: +ipv6 where the service has IPv6, no noacsp where it has ACSP and"
+            " all traffic is not sent; acscp.c, main.c",
+        ),
+        dhcpinform=_DHCPINFORM,
+    ),
+    conduct=_CONDUCT,
+)
 IOS_2011 = Client(
     name="ios-2011",
     title="iPhone, iOS 5 to 9",
@@ -267,6 +298,23 @@ IOS_2011 = Client(
     conduct=_CONDUCT,
 )
 
+IOS_4 = Client(
+    name="ios-4",
+    title="iPhone, iOS 4",
+    programs=_PROGRAMS,
+    ike=_named(IOS_2011.ike.taken_for("as iOS 5"), "ios-4").but(
+        vendor_ids=Known((*NAT_T, DPD), UBUNTU_IOS_4),
+        fragmentation=Known(None, f"{UBUNTU_IOS_4}: its vendor ID is not there"),
+        initial_contact=Known(True, UBUNTU_IOS_4),
+        initial_contact_apart=Known(False, f"{UBUNTU_IOS_4}: with message ID 0"),
+        idci_address=Known(IdciAddress.NUMBER, UBUNTU_IOS_4),
+        l2tp_port=Known(L2tpPort.ANY, UBUNTU_IOS_4),
+    ),
+    l2tp=IOS_2011.l2tp.taken_for("as iOS 5").but(port=Known(0, UBUNTU_IOS_4)),
+    ppp=_PPP.taken_for("as iOS 5"),
+    conduct=_CONDUCT.taken_for("as iOS 5"),
+)
+
 # Leopard and the systems before it.
 _OLD_ESP = Known(esp((ESP_AES128, ESP_3DES), (HMAC_SHA1, HMAC_MD5)), f"{_UTILS} to ppp-412")
 _OLD_L2TP = _L2TP.but(
@@ -283,16 +331,6 @@ _LEOPARD_IKE = _named(_IKE, "macos-10.5").but(
     fragmentation=Known(None, f"{AI} config.h, ipsec-34"),
     initial_contact_apart=Known(True, f"{AI} isakmp.c, ipsec-34"),
     goodbye=Unknown(Goodbye(), "as OS X 10.8 does"),
-)
-_DHCPINFORM = Known(
-    Dhcpinform(
-        parameters=(6, 44, 43, 1, 249, 15),
-        client_id=bytes.fromhex("08000000010000"),
-        chaddr=bytes.fromhex("00000001000000000000000000000001"),
-        interval=3.0,
-        tries=4,
-    ),
-    f"{AP} acsp.c: with a split tunnel",
 )
 MACOS_10_5 = Client(
     name="macos-10.5",
@@ -344,4 +382,15 @@ IPHONE_2007 = Client(
     conduct=_CONDUCT,
 )
 
-CLIENTS = (IPHONE, IPHONE_NAT64, IOS_2011, IPHONE_2007, MACOS, MACOS_10_5, MACOS_10_4, MACOS_10_3)
+CLIENTS = (
+    IPHONE,
+    IPHONE_NAT64,
+    IOS_2011,
+    IOS_4,
+    IPHONE_2007,
+    MACOS,
+    MACOS_SPLIT,
+    MACOS_10_5,
+    MACOS_10_4,
+    MACOS_10_3,
+)

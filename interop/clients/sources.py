@@ -29,6 +29,15 @@ SOFTETHER_1253 = "SoftEtherVPN issue 1253, log of Windows"
 CLOUDSTACK_872 = "apache/cloudstack PR 872, log that fits Windows"
 MIKROTIK_LOG = "pastebin TyxewRKk, log of a MikroTik with Windows 10"
 PPPD_LOG = "pastebin Tg0HeEKw, log of pppd with Windows"
+PPP_287 = "ppp-project/ppp issue 287, log of pppd with Windows 10"
+UBUNTU_XP = (
+    "ubuntuforums.org, Offering MS-CHAPv2 in pppd causes Windows error 778 (2010), log of XP"
+)
+UBUNTU_7 = "ubuntuforums.org, Openswan, XL2TP and PPP on Ubuntu Maverick (2011), log of Windows 7"
+UBUNTU_IOS_4 = "ubuntuforums.org, Openswan, XL2TP and PPP on Ubuntu Maverick (2011), log of iOS 4"
+UBUNTU_WM_6 = (
+    "ubuntuforums.org, Sharing connection Synce Bluetooth wm5/wm6 (2008), log of Windows Mobile 6"
+)
 XL2TPD_219 = "xelerance/xl2tpd issue 219, log of Windows 10"
 XL2TPD_227 = "xelerance/xl2tpd issue 227"
 QUIDWAY = "viphot.com, debug output of a Quidway with Windows 2000"

@@ -13,7 +13,8 @@ from interop.clients.model import Client
 from interop.clients.wire import ALWAYS
 from interop.initiator.profiles import EspOffer, Phase1Offer
 from interop.lac.profiles import AvpLine, Drawn
-from l2tp.wire.enums import IpcpOption, LcpOption, OpenEnum
+from interop.ppp.profiles import Asks
+from l2tp.wire.enums import IpcpOption, LcpOption, OpenEnum, Protocol
 from l2tp.wire.ppp import Option
 
 FAMILIES: Mapping[str, tuple[Client, ...]] = {
@@ -113,6 +114,8 @@ def _shown(name: str, value: object) -> str:
             return _avp(value)
         case Option():
             return _option(name, value)
+        case Asks(protocol, options):
+            return f"{protocol.name} {' '.join(_asked(protocol, option) for option in options)}"
         case bytes():
             return _octets(name, value)
         case OpenEnum():
@@ -178,9 +181,21 @@ def _avp(line: AvpLine) -> str:
     return f"{line.type.name} {text}{optional}"
 
 
+_ASKED = {
+    (Protocol.IPV6CP, 1): "interface identifier",
+    (Protocol.CCP, 18): "MPPE",
+    (Protocol.ACSCP, 1): "routes",
+    (Protocol.ACSCP, 2): "domains",
+}
+
+
+def _asked(protocol: Protocol, option: Option) -> str:
+    return f"{_ASKED[protocol, option.type]} {option.value.hex()}"
+
+
 def _option(name: str, option: Option) -> str:
     kinds: type[OpenEnum] = IpcpOption if name == "ppp.ipcp" else LcpOption
-    named = "MPPE" if name == "ppp.ccp" and option.type == 18 else kinds(option.type).name
+    named = kinds(option.type).name
     zero = not any(option.value)
     return named if zero else f"{named} {option.value.hex()}"
 

@@ -18,10 +18,14 @@ from interop.clients.sources import (
     MS_L2TPIE,
     NM,
     NM_169,
+    PPP_287,
     PPPD_LOG,
     QUIDWAY,
     SCAN,
     SOFTETHER_1253,
+    UBUNTU_7,
+    UBUNTU_WM_6,
+    UBUNTU_XP,
     XL2TPD_219,
     XL2TPD_227,
 )
@@ -42,6 +46,7 @@ from interop.clients.wire import (
     ESP_DES,
     HMAC_MD5,
     HMAC_SHA1,
+    IPV6CP,
     MAGIC,
     MD5,
     PFC,
@@ -61,6 +66,7 @@ from interop.clients.wire import (
     framing,
     framing_type,
     host_name,
+    mppe,
     mru,
     result,
     triple_des,
@@ -86,7 +92,7 @@ from interop.initiator.profiles import (
 )
 from interop.lac.profiles import Backoff, L2tpProfile
 from interop.ppp.profiles import Dhcpinform, Login, PppProfile
-from l2tp.wire.enums import AvpType, LcpOption, MessageType
+from l2tp.wire.enums import AvpType, IpcpOption, LcpOption, MessageType
 from l2tp.wire.ppp import Option
 
 _DISCOVERY = vendor_id("MS-Negotiation Discovery Capable")
@@ -113,7 +119,7 @@ _IKE = facts(
     phase1_lifetime=Known(28800, f"{SOFTETHER_1253}; {LS} docs/examples/l2tp-psk.conf"),
     vendor_ids=Known(
         (_KEY_MODS, windows(9), *_VISTA_TAIL),
-        f"{HWDSL2_102}; where the first of them stands is not known",
+        f"{HWDSL2_102}; their order: {XL2TPD_219}",
     ),
     esp=Known(
         esp((ESP_AES256, ESP_AES128, ESP_3DES), (HMAC_SHA1,)),
@@ -157,7 +163,11 @@ _L2TP = facts(
     port=Known(1701, f"{MS_L2TPIE} appendix"),
     sccrq=Known(_sccrq(0x0A00), f"{MIKROTIK_LOG}; {XL2TPD_219}"),
     scccn=Unknown((), "the one AVP that RFC 2661 asks for"),
-    icrq=Unknown((SESSION_ID, SERIAL, bearer_type(2)), "what RFC 2661 asks for, and the bearer"),
+    icrq=Unknown(
+        (SESSION_ID, SERIAL, bearer_type(2)),
+        f"what RFC 2661 asks for, and the bearer; in {UBUNTU_7} one of type 1 stands in it too,"
+        f" which {MS_L2TPIE} may explain",
+    ),
     iccn=Unknown((tx_speed(100_000_000), framing_type(1)), "what RFC 2661 asks for"),
     cdn=Unknown((SESSION_ID, result(b"\0\3")), "what RFC 2661 asks for"),
     stopccn=Unknown((TUNNEL_ID, result(b"\0\1")), "what RFC 2661 asks for"),
@@ -177,28 +187,28 @@ _L2TP = facts(
         "what no client can do without",
     ),
 )
+_LCP = (mru(1400), MAGIC, PFC, ACFC, Option(LcpOption.CALLBACK, b"\x06"))
+_IPCP = (ADDRESS, DNS1, WINS1, DNS2, WINS2)
 _PPP = facts(
     PppProfile,
     lcp=Known(
         (
-            mru(1400),
-            MAGIC,
-            PFC,
-            ACFC,
-            Option(LcpOption.CALLBACK, b"\x06"),
+            *_LCP,
             Option(LcpOption.MRRU, (1614).to_bytes(2)),
             Option(LcpOption.ENDPOINT, b"\x01" + bytes(range(20))),
         ),
         PPPD_LOG,
     ),
     first_identifier=Known(0, PPPD_LOG),
-    identifications=Known((b"MSRASV5.20", b"MSRAS-0-DESKTOP-AB12C34", bytes(range(16))), PPPD_LOG),
+    identifications=Known(
+        (b"MSRASV5.20", b"MSRAS-0-DESKTOP-AB12C34", bytes(range(16))), f"{PPPD_LOG}; {PPP_287}"
+    ),
     logins=Known((Login.MSCHAPV2, Login.CHAP_MD5, Login.PAP), f"{PPPD_LOG}; by service"),
     echo=Unknown(None, "none is seen in logs"),
     echo_failures=Unknown(0, "none is seen in logs"),
-    ipcp=Unknown((ADDRESS, DNS1, WINS1, DNS2, WINS2), "the order of their numbers"),
-    ccp=Unknown((Option(18, bytes.fromhex("01000001")),), "MPPC and MPPE are asked for"),
-    asks_for=Unknown((), "IPv6CP is left out"),
+    ipcp=Unknown(_IPCP, "as Windows 7"),
+    asks_for=Unknown((IPV6CP, mppe(0x01000000)), "as Windows 7"),
+    ipcp_last=Unknown(True, "as Windows 7"),
     restart=Unknown(Backoff(3.0, 10), "RFC 1661 section 4.6"),
     dhcpinform=Unknown(
         Dhcpinform(
@@ -244,6 +254,14 @@ WINDOWS_11 = Client(
     ppp=_PPP.taken_for("as Windows 10"),
     conduct=_CONDUCT.taken_for("as Windows 10"),
 )
+_7_PPP = _PPP.but(
+    lcp=Known(_LCP, UBUNTU_7),
+    identifications=Known((b"MSRASV5.20", b"MSRAS-0-ENIGMA-PC", bytes(range(16))), UBUNTU_7),
+    ipcp=Known(_IPCP, UBUNTU_7),
+    asks_for=Known((IPV6CP, mppe(0x01000000)), UBUNTU_7),
+    ipcp_last=Known(True, UBUNTU_7),
+    terminates=Known(True, UBUNTU_7),
+)
 WINDOWS_7 = Client(
     name="windows-7",
     title="Windows 7",
@@ -252,7 +270,7 @@ WINDOWS_7 = Client(
         vendor_ids=Known((windows(8), *_VISTA_TAIL), LIBRESWAN_26),
     ),
     l2tp=_L2TP.but(sccrq=Known(_sccrq(0x0601), f"{MIKROTIK_LOG}; firmware: {XL2TPD_227}")),
-    ppp=_PPP,
+    ppp=_7_PPP,
     conduct=_CONDUCT,
 )
 WINDOWS_VISTA = Client(
@@ -267,7 +285,7 @@ WINDOWS_VISTA = Client(
         ),
     ),
     l2tp=_L2TP.but(sccrq=Unknown(_sccrq(0x0600), "as Windows 7, one version less")),
-    ppp=_PPP.taken_for("as Windows 7"),
+    ppp=_7_PPP.taken_for("as Windows 7"),
     conduct=_CONDUCT.taken_for("as Windows 7"),
 )
 
@@ -288,8 +306,13 @@ _XP_IKE = _named(_IKE.taken_for("as Windows 7"), "windows-xp-sp2").but(
     idci_address=Known(IdciAddress.NAME, f"{LS} ikev1_quick.c, MS-818043"),
 )
 _XP_L2TP = _L2TP.but(sccrq=Unknown(_sccrq(0x0501), "as Windows 2000, with its own version"))
-_XP_PPP = _PPP.taken_for("as Windows 7").but(
-    identifications=Unknown((b"MSRASV5.10", b"MSRAS-0-XP"), "as Windows 7, with its own version"),
+_XP_PPP = _7_PPP.taken_for("as Windows 7").but(
+    lcp=Known(_LCP, UBUNTU_XP),
+    identifications=Known((b"MSRASV5.10", b"MSRAS-0-COMPTECH2"), UBUNTU_XP),
+    ipcp=Known(_IPCP, UBUNTU_XP),
+    asks_for=Known((mppe(0x01000001),), UBUNTU_XP),
+    ipcp_last=Known(True, UBUNTU_XP),
+    terminates=Known(True, UBUNTU_XP),
 )
 _XP_CONDUCT = _CONDUCT.taken_for("as Windows 7")
 
@@ -327,7 +350,7 @@ WINDOWS_XP = Client(
 )
 
 _2000_L2TP = _L2TP.but(sccrq=Known(_sccrq(0x0500), QUIDWAY))
-_2000_PPP = _XP_PPP.but(
+_2000_PPP = _XP_PPP.taken_for("as XP").but(
     identifications=Unknown((b"MSRASV5.00", b"MSRAS-0-W2K"), "as XP, with its own version"),
 )
 WINDOWS_2000_KB818043 = Client(
@@ -368,8 +391,14 @@ _CE_IKE = _named(_XP_IKE.taken_for("as Windows XP SP2"), "windows-mobile-5").but
     idci_address=Unknown(IdciAddress.NUMBER, "KB818043 is about Windows 2000 and XP"),
 )
 _CE_L2TP = _XP_L2TP.taken_for("as Windows XP")
+_OVER_BLUETOOTH = f"as over Bluetooth: {UBUNTU_WM_6}"
 _CE_PPP = _XP_PPP.taken_for("as Windows XP").but(
-    identifications=Unknown((), "none is documented"),
+    first_identifier=Unknown(0, _OVER_BLUETOOTH),
+    identifications=Unknown((), _OVER_BLUETOOTH),
+    ipcp=Unknown(
+        (Option(IpcpOption.COMPRESSION, bytes.fromhex("002d0f00")), *_IPCP), _OVER_BLUETOOTH
+    ),
+    asks_for=Unknown((mppe(0x00000001), IPV6CP), f"{_OVER_BLUETOOTH}, with IPCP between them"),
     dhcpinform=Unknown(None, "none is documented"),
 )
 WINDOWS_MOBILE_5 = Client(
@@ -419,7 +448,7 @@ MSL2TP = Client(
         fragmentation=Unknown(None, "no vendor ID of it is known"),
     ),
     l2tp=_XP_L2TP.taken_for("as Windows XP"),
-    ppp=_CE_PPP,
+    ppp=_XP_PPP.taken_for("as Windows XP").but(identifications=Unknown((), "none is documented")),
     conduct=_XP_CONDUCT,
 )
 

@@ -7,7 +7,8 @@ from ikev1.wire.enums import AuthAlgorithm, EncryptionAlgorithm, EspTransform, G
 from interop.initiator.checks import Cause
 from interop.initiator.profiles import EspOffer, Phase1Offer
 from interop.lac.profiles import AvpLine, Drawn
-from l2tp.wire.enums import AvpType, IpcpOption, LcpOption
+from interop.ppp.profiles import Asks
+from l2tp.wire.enums import AvpType, IpcpOption, LcpOption, Protocol
 from l2tp.wire.ppp import Option
 
 MD5, SHA1 = HashAlgorithm.MD5, HashAlgorithm.SHA1
@@ -132,6 +133,15 @@ WINS1 = Option(IpcpOption.PRIMARY_WINS, bytes(4))
 WINS2 = Option(IpcpOption.SECONDARY_WINS, bytes(4))
 VAN_JACOBSON = Option(IpcpOption.COMPRESSION, bytes.fromhex("002d0f01"))
 """RFC 1332 section 4: 16 slots, the slot ID may be compressed."""
+
+
+IPV6CP = Asks(Protocol.IPV6CP, (Option(1, bytes.fromhex("483c272cc66aebe1")),))
+"""RFC 5072 section 4.1: an interface identifier."""
+
+
+def mppe(bits: int) -> Asks:
+    """CCP with the bits of RFC 3078 section 2.1: 0x01000000 stateless, 1 MPPC."""
+    return Asks(Protocol.CCP, (Option(18, bits.to_bytes(4)),))
 
 
 def mru(octets: int) -> Option:

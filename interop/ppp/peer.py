@@ -10,6 +10,7 @@ from interop.findings import BrokenRuleError, Finding, Rule
 from interop.ppp import dhcp
 from interop.ppp.login import AUTHENTICATION, Account, Authenticator
 from interop.ppp.negotiation import Negotiation, Verdict
+from interop.ppp.others import Others
 from interop.ppp.profiles import Login, PppProfile
 from l2tp.errors import ProtocolError
 from l2tp.wire.enums import Code, IpcpOption, LcpOption, Protocol
@@ -18,7 +19,6 @@ from l2tp.wire.ppp import (
     Frame,
     Option,
     build_frame,
-    build_options,
     build_packet,
     ip_packet,
     parse_frame,
@@ -97,6 +97,7 @@ class PppPeer:
             Protocol.LCP, wanted, self._judge_lcp, profile.restart, profile.first_identifier
         )
         self._ipcp = Negotiation(Protocol.IPCP, profile.ipcp, _judge_ipcp, profile.restart)
+        self._others = Others(profile.asks_for, profile.restart)
         self._login: Login | None = None
         self._authenticator = Authenticator(account, random)
         self._address: IPv4Address | None = None
@@ -160,6 +161,9 @@ class PppPeer:
             ]
         except BrokenRuleError as error:
             return [*effects, *self._end(), error.finding]
+        effects += [
+            it if isinstance(it, Finding) else self._send(*it) for it in self._others.advance(now)
+        ]
         if self._echo_at is not None and now >= self._echo_at:
             effects += self._echo(now)
         if self._inform_at is not None and now >= self._inform_at:
@@ -172,6 +176,7 @@ class PppPeer:
             self._lcp.resend_at,
             self._ipcp.resend_at,
             self._authenticator.resend_at,
+            self._others.resend_at,
             self._echo_at,
             self._terminate_at,
             self._inform_at,
@@ -193,8 +198,9 @@ class PppPeer:
             return [Finding(Rule.TOO_EARLY, f"{frame.protocol} before the login", fatal=False)]
         if frame.protocol == Protocol.IPCP:
             return self._receive_ipcp(parse_packet(frame.information), now)
-        if frame.protocol == Protocol.CCP and self._profile.ccp is not None:
-            return self._receive_ccp(parse_packet(frame.information))
+        if frame.protocol in self._others:
+            answers = self._others.receive(frame.protocol, parse_packet(frame.information))
+            return [self._send(*answer) for answer in answers]
         body = frame.protocol.to_bytes(2) + frame.information
         return [self._send(Protocol.LCP, ControlPacket(Code.PROTOCOL_REJECT, self._next(), body))]
 
@@ -219,6 +225,7 @@ class PppPeer:
         if code == Code.PROTOCOL_REJECT:
             if packet.data[:2] == Protocol.IPCP.to_bytes(2):
                 raise BrokenRuleError(Rule.TERMINATED, "IPCP is rejected")
+            self._others.rejected(int.from_bytes(packet.data[:2]))
             return []
         if code == Code.ECHO_REQUEST and self._lcp.is_open:
             reply_packet = ControlPacket(
@@ -232,6 +239,7 @@ class PppPeer:
     def _lcp_changed(self, was_open: bool, now: float) -> list[Effect]:
         if was_open and not self._lcp.is_open:
             self._ipcp.stop()
+            self._others.stop()
             self._ipcp.acknowledged = self._ipcp.agreed = False
             self.phase = Phase.ESTABLISH
         if was_open or not self._lcp.is_open:
@@ -280,23 +288,9 @@ class PppPeer:
 
     def _network(self, now: float) -> list[Effect]:
         self.phase = Phase.NETWORK
-        effects: list[Effect] = []
-        if self._profile.ccp is not None:
-            wanted = build_options(self._profile.ccp)
-            request = ControlPacket(Code.CONFIGURE_REQUEST, 1, wanted)
-            effects.append(self._send(Protocol.CCP, request))
-        effects += [
-            self._send(protocol, ControlPacket(Code.CONFIGURE_REQUEST, 1))
-            for protocol in self._profile.asks_for
-        ]
-        return [*effects, self._send(Protocol.IPCP, self._ipcp.request(now))]
-
-    def _receive_ccp(self, packet: ControlPacket) -> list[Effect]:
-        """The server does not take what we want to compress by, and we do not insist."""
-        if packet.code == Code.CONFIGURE_REQUEST:
-            answer = ControlPacket(Code.CONFIGURE_REJECT, packet.identifier, packet.data)
-            return [self._send(Protocol.CCP, answer)]
-        return []
+        ipcp = self._send(Protocol.IPCP, self._ipcp.request(now))
+        others = [self._send(*asked) for asked in self._others.begin(now)]
+        return [*others, ipcp] if self._profile.ipcp_last else [ipcp, *others]
 
     def _receive_ipcp(self, packet: ControlPacket, now: float) -> list[Effect]:
         if packet.code == Code.TERMINATE_REQUEST:
@@ -366,6 +360,7 @@ class PppPeer:
     def _quiet(self) -> None:
         self._lcp.stop()
         self._ipcp.stop()
+        self._others.stop()
         self._authenticator.stop()
         self._echo_at = self._terminate_at = self._inform_at = None
 

@@ -29,6 +29,14 @@ class Dhcpinform:
     tries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A protocol beside IPCP that a client begins, with the options of its request."""
+
+    protocol: Protocol
+    options: tuple[Option, ...] = ()
+
+
 RFC_1661 = Backoff(3.0, 10)
 """Section 4.6."""
 
@@ -46,10 +54,10 @@ class PppProfile:
     """Of LCP's first Configure-Request."""
     identifications: tuple[bytes, ...] = ()
     """Messages of LCP Identification (RFC 1570 section 2.1) before its first answer to CHAP."""
-    asks_for: tuple[Protocol, ...] = ()
-    """Network control protocols beside IPCP that it begins."""
-    ccp: tuple[Option, ...] | None = None
-    """Its CCP request; None if it does not ask for compression."""
+    asks_for: tuple[Asks, ...] = ()
+    """The network and compression protocols beside IPCP that it begins, in this order."""
+    ipcp_last: bool = False
+    """Whether it begins IPCP after those, not before."""
     echo: float | None = None
     """Seconds between its LCP echoes; None if it sends none."""
     echo_failures: int = 4

@@ -2,7 +2,7 @@
 
 from interop.clients.facts import Fact, Known
 from interop.lac.profiles import L2TP_PORT, AvpLine, Drawn
-from interop.ppp.profiles import Login
+from interop.ppp.profiles import Asks, Login
 from interop.replay.transcript import Attempt, Record
 from l2tp.wire.enums import AvpType, Protocol
 from l2tp.wire.ppp import Option
@@ -51,17 +51,18 @@ def ppp_facts(attempt: Attempt) -> dict[str, Fact]:
     first: dict[str, Record] = {}
     for request in requests:
         first.setdefault(request["protocol"], request)
-    for name, protocol in (("lcp", "LCP"), ("ipcp", "IPCP"), ("ccp", "CCP")):
+    for name, protocol in (("lcp", "LCP"), ("ipcp", "IPCP")):
         if protocol in first:
             facts[name] = Known(_options(first[protocol]), SOURCE)
     if "LCP" in first:
         facts["first_identifier"] = Known(first["LCP"]["identifier"], SOURCE)
     if "IPCP" in first:
-        others = first.keys() - {"LCP", "IPCP", "CCP"}
-        asks_for = tuple(Protocol[name] for name in first if name in others)
+        others = [name for name in first if name not in ("LCP", "IPCP")]
+        asks_for = tuple(Asks(Protocol[name], _options(first[name])) for name in others)
         facts["asks_for"] = Known(asks_for, SOURCE)
-        if "CCP" not in first:
-            facts["ccp"] = Known(None, SOURCE)
+        order = list(first)
+        last = bool(others) and order.index("IPCP") > order.index(others[-1])
+        facts["ipcp_last"] = Known(last, SOURCE)
     up = attempt.first("told", what="SessionUp")
     if up is not None and up["auth"] != Login.MSCHAPV2.value:
         # The gateway asks for MS-CHAPv2 first: the device has asked for another.
