@@ -15,6 +15,9 @@ from interop.emulation.effects import Down, InstallSas, Stopped, Up
 from interop.findings import Rule
 from interop.initiator import profiles
 from interop.initiator.derivation import dh_key
+from l2tp.wire.enums import Code, Protocol
+from l2tp.wire.packet import DataMessage, parse
+from l2tp.wire.ppp import parse_frame, parse_packet
 from tests.support.dialled_gateway import DialledGateway, rekeyed
 from tests.support.ike_host import EVERY_ESP, IkeHost, settings
 
@@ -224,4 +227,60 @@ def test_lets_a_server_rekey_that_is_set_to() -> None:
 
     assert machine.complaints == []
     assert rekeyed(machine, 2) == 2
+    assert gateway.ping(machine, CONTENT)
+
+
+def ppp_sent(gateway: DialledGateway) -> list[tuple[Protocol, int, bytes]]:
+    """What the gateway sends over PPP from now on, as it comes: protocol, code, data."""
+    sent: list[tuple[Protocol, int, bytes]] = []
+
+    def see(datagram: bytes) -> bytes:
+        message = parse(datagram)
+        if isinstance(message, DataMessage):
+            frame = parse_frame(message.payload)
+            if frame.protocol >= Protocol.IPCP:
+                packet = parse_packet(frame.information)
+                sent.append((frame.protocol, packet.code, packet.data))
+        return datagram
+
+    gateway.to_client = see
+    return sent
+
+
+def rejected(sent: list[tuple[Protocol, int, bytes]]) -> list[Protocol]:
+    """The protocols that the gateway has said it does not speak."""
+    rejections = [data for protocol, code, data in sent if code == Code.PROTOCOL_REJECT]
+    return [Protocol(int.from_bytes(data[:2])) for data in rejections]
+
+
+def test_a_mac_asks_for_ipv6_and_acsp_and_does_without() -> None:
+    """Each is rejected once, the link stays, and the DHCPINFORM comes after all of that."""
+    gateway = DialledGateway()
+    sent = ppp_sent(gateway)
+    machine = gateway.dial(CLIENTS["macos-split"], make_dh=shared_dh)
+    gateway.run(60.0)
+
+    assert rejected(sent) == [Protocol.IPV6CP, Protocol.ACSCP]
+    assert machine.complaints == []
+    assert gateway.ping(machine, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("windows-7", [Protocol.IPV6CP, Protocol.CCP]),
+        ("windows-xp-sp2", [Protocol.CCP]),
+        ("windows-mobile-6", [Protocol.CCP, Protocol.IPV6CP]),
+        ("iphone", []),
+        ("android", []),
+    ],
+)
+def test_what_the_gateway_does_not_speak_it_rejects(name: str, asked: list[Protocol]) -> None:
+    gateway = DialledGateway()
+    sent = ppp_sent(gateway)
+    machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+    gateway.run(60.0)
+
+    assert rejected(sent) == asked
+    assert machine.complaints == []
     assert gateway.ping(machine, CONTENT)
