@@ -193,12 +193,13 @@ class DataPaths:
             self._clear(flow)
 
     def _clear(self, flow: Flow) -> None:
-        """Take the sessions in a flow out of the kernel, if several clients may send there."""
-        for session_id, session in self._open.items():
-            if isinstance(session.path, TunDataPath) or session.flow.peer != flow.peer:
-                continue
-            if self._flows.is_shared(session.mark, session.flow):
-                self._after(session_id, self._move(session_id, SHARED))
+        """Take the sessions in a flow out of the kernel: several clients may send there."""
+        for mark in self._flows.marks(flow):
+            for session_id in self._of_client.get(mark, ()):
+                session = self._open[session_id]
+                in_kernel = isinstance(session.path, KernelDataPath)
+                if in_kernel and self._flows.is_shared(mark, session.flow):
+                    self._after(session_id, self._move(session_id, SHARED))
 
     def continued(self, other: int, mark: int) -> None:
         """The client with mark `other` goes on under this mark, in whose flows it is."""

@@ -9,6 +9,7 @@ A client's port is in its phase 2 identity, long before its first L2TP message. 
 port: L2TP's own, or one that is picked at random (Android), which another client hardly has too.
 """
 
+from collections.abc import Set
 from typing import NamedTuple
 
 from l2tp.datapath.udp import L2TP_PORT
@@ -28,39 +29,44 @@ class Flows:
 
     def __init__(self) -> None:
         self._announced: dict[int, set[Flow]] = {}
-        self._marks: dict[tuple[str, str], set[int]] = {}
+        self._marks: dict[Flow, set[int]] = {}
 
     def announce(self, mark: int, flow: Flow) -> bool:
         """The client may send in this flow, beside others between the same addresses.
 
-        Says whether that is new, and there are other clients at this address.
+        Says whether that is new, and another client may send in it, too.
         """
+        flow = _exact(flow)
         known = self._announced.get(mark, set())
         if flow in known:
             return False
-        ends = flow[:2]
-        if any(other[:2] != ends for other in known):  # it has moved
+        if any(other[:2] != flow[:2] for other in known):  # it has moved
             self.forget(mark)
             known = set()
         known.add(flow)
         self._announced[mark] = known
-        marks = self._marks.setdefault(ends, set())
+        marks = self._marks.setdefault(flow, set())
         marks.add(mark)
         return len(marks) > 1
 
     def forget(self, mark: int) -> None:
         """The client is gone."""
         for flow in self._announced.pop(mark, ()):
-            marks = self._marks.get(flow[:2], set())
-            marks.discard(mark)
+            marks = self._marks[flow]
+            marks.remove(mark)
             if not marks:
-                self._marks.pop(flow[:2], None)
+                del self._marks[flow]
+
+    def marks(self, flow: Flow) -> Set[int]:
+        """Of all clients that may send in this flow."""
+        return self._marks.get(_exact(flow), frozenset())
 
     def is_shared(self, mark: int, flow: Flow) -> bool:
         """Whether another client than `mark` may send in this flow, too."""
-        return any(
-            flow.port == (other.port or L2TP_PORT)
-            for rival in self._marks.get(flow[:2], ())
-            if rival != mark
-            for other in self._announced[rival]
-        )
+        marks = self.marks(flow)
+        return len(marks) > (mark in marks)
+
+
+def _exact(flow: Flow) -> Flow:
+    """With the port that stands for any."""
+    return flow if flow.port else flow._replace(port=L2TP_PORT)

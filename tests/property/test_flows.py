@@ -27,17 +27,10 @@ def test_agrees_with_the_model(steps: list[tuple[int, Flow | None]], asker: int,
             model.pop(mark, None)
             continue
         known = model.get(mark, [])
-        others = [
-            other
-            for rival, theirs in model.items()
-            for other in theirs
-            if rival != mark and other[:2] == flow[:2]
-        ]
-        assert flows.announce(mark, flow) is (flow not in known and bool(others))
-        model[mark] = [other for other in known if other[:2] == flow[:2]] + [flow]
-    shared = any(
-        mark != asker and other[:2] == of[:2] and (other.port or 1701) == of.port
-        for mark, theirs in model.items()
-        for other in theirs
-    )
-    assert flows.is_shared(asker, of) is shared
+        exact = flow._replace(port=flow.port or 1701)
+        others = [rival for rival, theirs in model.items() if rival != mark and exact in theirs]
+        assert flows.announce(mark, flow) is (exact not in known and bool(others))
+        model[mark] = [other for other in known if other[:2] == flow[:2]] + [exact]
+    marks = {mark for mark, theirs in model.items() if of._replace(port=of.port or 1701) in theirs}
+    assert flows.marks(of) == marks
+    assert flows.is_shared(asker, of) is bool(marks - {asker})

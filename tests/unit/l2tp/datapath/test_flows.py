@@ -38,13 +38,15 @@ def test_nobody_shares_with_himself() -> None:
         assert not flows.is_shared(1, flow(port))
 
 
-def test_only_news_beside_others_is_news() -> None:
+def test_only_news_in_a_shared_flow_is_news() -> None:
     flows = Flows()
     assert not flows.announce(1, flow(1701))
-    assert flows.announce(2, flow(40000))
     assert not flows.announce(2, flow(40000))
     assert flows.announce(2, flow(1701))
+    assert not flows.announce(2, flow(0)), "any port is 1701"
     assert flows.announce(1, flow(40000))
+    assert flows.marks(flow(0)) == flows.marks(flow(40000)) == {1, 2}
+    assert not flows.marks(flow(1701, peer=ELSEWHERE))
 
 
 def test_one_that_is_gone_shares_nothing() -> None:
