@@ -225,6 +225,9 @@ _CONDUCT = facts(
         CertificateUse(Requests.MESSAGE_5, chain=False, checks_name=True),
         f"{AI} ident_ir3mx, oakley_check_certid; {AP} my_identifier asn1dn",
     ),
+    follows_load_balance=Known(
+        True, f"{AI} isakmp_info_recv_lb, {AP} l2tp.c: to the IPv4 address that is its data"
+    ),
     server_wait=Known(30.0, f"{AP} main.c: 10 s for the first answer"),
 )
 

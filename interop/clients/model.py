@@ -52,6 +52,8 @@ class Conduct:
     """Whether the connection ends with its ISAKMP SA."""
     certificate: CertificateUse | None = None
     """None if it knows preshared keys alone."""
+    follows_load_balance: bool = False
+    """Whether the notification LOAD-BALANCE, 40501, makes it dial the server that it names."""
     server_wait: float = 30.0
     """How long it waits for the server to go on."""
 

@@ -41,8 +41,10 @@ know of: runs use the value shown, and reports say so. Times are in seconds, siz
     python -m interop dial CLIENT        # one of them dials in to the gateway in the lab
 
 The gateway does not serve Aggressive Mode ([security.md](security.md)): the clients of the last
-table are played up to its refusal. How each of them and the real programs fare with the gateway is
-in [matrix.md](matrix.md).
+table are played up to its refusal. Nor does it send LOAD-BALANCE, by which a server sends clients
+to another one (`conduct.follows_load_balance` tells who would go): there is one gateway, and a
+client that hears it counts as led astray. How each client and the real programs fare with the
+gateway is in [matrix.md](matrix.md).
 
 """
 

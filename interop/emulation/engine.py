@@ -48,6 +48,10 @@ _PPP_STEPS = {
 }
 
 
+ON_ITS_WAY = 3.0
+"""Seconds after its Delete that ESP may still come under an SA."""
+
+
 class Aim(enum.Enum):
     """What the client is about."""
 
@@ -190,16 +194,25 @@ class EmulatedClient:
             return self._haunted("an L2TP tunnel")
         return self._of_lac(self._lac.receive(datagram, port, now), now)
 
-    def esp_not_opened(self, spi: bytes) -> list[Effect]:
+    def esp_not_opened(self, spi: bytes, now: float) -> list[Effect]:
         """Hear of an ESP packet that no SA of this client opens, or that its SA finds forged."""
         if spi in self._before.spis:
             return self._haunted("an ESP SA")
-        in_use = self._ike.receives_under(spi)
-        replaced = spi in self._ike.spis and not in_use
-        if replaced or self._aim in (Aim.HANG_UP, Aim.OVER):
+        if self._aim in (Aim.HANG_UP, Aim.OVER):
             return []
+        in_use = self._ike.receives_under(spi)
+        if spi in self._ike.spis and not in_use:
+            return self._under_a_replaced_sa(spi, now)
         why = "a packet does not verify under it" if in_use else "no SA has it"
         return [self._remark(Finding(Rule.ESP, f"SPI {spi.hex()}: {why}", fatal=False))]
+
+    def _under_a_replaced_sa(self, spi: bytes, now: float) -> list[Effect]:
+        """What was on its way when the SA was deleted is nobody's fault; what goes on is."""
+        since = self._ike.replaced_since(spi)
+        if since is None or now < since + ON_ITS_WAY:
+            return []
+        detail = f"SPI {spi.hex()}: still used {now - since:.0f} s after its Delete"
+        return [self._remark(Finding(Rule.REPLACED_SA, detail, fatal=False))]
 
     def _haunted(self, what: str) -> list[Effect]:
         """Something still uses what was before; that matters once INITIAL-CONTACT is told."""
@@ -323,8 +336,11 @@ class EmulatedClient:
 
     def _complaint(self, finding: Finding) -> Complaint:
         step = self.step
-        if self._aim is Aim.STAY and finding.rule.startswith("qm2"):
+        rekeys = finding.rule.startswith("qm2") or finding.rule is Cause.TIMEOUT
+        if self._aim is Aim.STAY and rekeys and step is Step.UP:
             step = Step.REKEY_PHASE_2
+        elif finding.rule is Rule.NO_SIGN_OF_LIFE:
+            step = Step.ARE_YOU_THERE
         program = self._program(finding.rule)
         return Complaint(self.client.name, program, step, finding.rule, finding.detail)
 

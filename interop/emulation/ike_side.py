@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ikev1.wire.enums import IkeAttribute, LifeType
+from ikev1.wire.enums import IkeAttribute, LifeType, NotifyType
 from ikev1.wire.header import COOKIE_LENGTH
 from ikev1.wire.sa import Transform
 from interop.clients.model import Client, Requests
@@ -24,6 +24,8 @@ from interop.initiator.signatures import Signer
 NAT_KEEPALIVE = b"\xff"
 """RFC 3948 section 2.3."""
 FLOATED_PORT = 4500
+ANSWER_LIMIT = 5.0
+"""Seconds that a sign of life may take; racoon's dpd_retry."""
 
 _STEPS = {
     WaitsFor.IDLE: Step.MESSAGE_2,
@@ -69,6 +71,10 @@ class IkeSide:
         self._dialled = dialled
         self._lets_server_rekey = lets_server_rekey
         self._told: dict[Initiator, int] = {}
+        self._asked: dict[bytes, float] = {}
+        """By the number of a question for a sign of life, until when the answer may come."""
+        self._replaced: dict[bytes, float] = {}
+        """By the SPI of an inbound SA that has been replaced and deleted, when."""
         self._floated = False
         self._sas: list[ike.EspSas] = []
         self._spis: set[bytes] = set()
@@ -109,6 +115,10 @@ class IkeSide:
         """Whether an inbound ESP SA in use has this SPI."""
         return any(sas.inbound_spi == spi for sas in self._sas)
 
+    def replaced_since(self, spi: bytes) -> float | None:
+        """When an inbound SA was replaced and deleted; None if it was not."""
+        return self._replaced.get(spi)
+
     # --- what it does ----------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Event]:
@@ -132,6 +142,7 @@ class IkeSide:
 
     def are_you_there(self, sequence: int, now: float) -> list[Event]:
         """Ask the server for a sign of life (RFC 3706)."""
+        self._asked[sequence.to_bytes(4)] = now + ANSWER_LIMIT
         return self._of(self._current.are_you_there(sequence), self._current, now)
 
     def receive(self, datagram: bytes, floated: bool, now: float) -> list[Event]:
@@ -151,6 +162,10 @@ class IkeSide:
             events += self.rekey_phase2(now)
         if _due(self._rekey_phase1_at, now):
             events += self.rekey_phase1(now)
+        for asked in [number for number, due in self._asked.items() if due <= now]:
+            del self._asked[asked]
+            detail = f"R-U-THERE {int.from_bytes(asked)} is not answered"
+            events.append(Finding(Rule.NO_SIGN_OF_LIFE, detail, fatal=False))
         if _due(self._keepalive_at, now):
             self._keepalive_at = now + (self._conduct.keepalive or 0.0)
             events.append(ike.Send(NAT_KEEPALIVE, floated=True))
@@ -160,6 +175,7 @@ class IkeSide:
         """When `advance` has something to do."""
         times = [engine.next_deadline() for engine in self._initiators()]
         times += [self._rekey_phase1_at, self._rekey_phase2_at, self._keepalive_at]
+        times += self._asked.values()
         return min((time for time in times if time is not None), default=None)
 
     def keep_as_it_is(self) -> None:
@@ -176,6 +192,7 @@ class IkeSide:
         self._successor = None
         self.keep_as_it_is()
         self._keepalive_at = None
+        self._asked.clear()
         return events
 
     # --- what happens to it ----------------------------------------------------------------------
@@ -235,9 +252,19 @@ class IkeSide:
                     events += self._esp_deleted(spi, now)
                 case ike.Closed(by_server=True):
                     events += self._isakmp_deleted(engine, now)
+                case ike.Notified(name, data):
+                    events += self._notified(name, data)
                 case ike.Failed(cause, detail):
                     events.append(Finding(cause, detail))
         return events
+
+    def _notified(self, name: str, data: bytes) -> list[Event]:
+        if name == NotifyType.R_U_THERE_ACK.name:
+            self._asked.pop(data, None)
+        if name == NotifyType.LOAD_BALANCE.name:
+            fatal = self._conduct.follows_load_balance
+            return [Finding(Rule.REDIRECTED, f"to {data.hex('.')}", fatal=fatal)]
+        return []
 
     def _tolerated(self, engine: Initiator) -> list[Event]:
         """What was found since the last look, and is no reason to stop."""
@@ -294,6 +321,7 @@ class IkeSide:
             self._sas = [*replaced, sas]
             return [*events, Rekeyed(2)]
         for old in replaced:
+            self._replaced[old.inbound_spi] = now
             events += self._of(self._current.delete_esp(old.inbound_spi), self._current, now)
             events.append(RemoveSas(old))
         return [*events, Rekeyed(2)]

@@ -135,7 +135,7 @@ class WholeClient:
         opened = None if sa is None else sa.open(packet)
         fields = None if opened is None else ip.udp_fields(opened[0])
         if fields is None:
-            return self._engine.esp_not_opened(packet[:4])
+            return self._engine.esp_not_opened(packet[:4], now)
         return self._engine.receive_l2tp(fields[2], fields[0], now)
 
     def _carry_out(self, effects: list[Effect]) -> None:

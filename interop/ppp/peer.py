@@ -33,6 +33,7 @@ _NO_ADDRESS = bytes(4)
 _LCP_TAKES = frozenset(
     (LcpOption.MRU, LcpOption.ACCM, LcpOption.MAGIC, LcpOption.PFC, LcpOption.ACFC)
 )
+_NAME_SERVERS = (IpcpOption.PRIMARY_DNS, IpcpOption.SECONDARY_DNS)
 _CONFIGURE = range(Code.CONFIGURE_REQUEST, Code.CONFIGURE_REJECT + 1)
 
 
@@ -316,14 +317,16 @@ class PppPeer:
             self._inform_at = now
         theirs = {option.type: option.value for option in self._ipcp.server_options}
         server = theirs.get(IpcpOption.ADDRESS)
-        named = (ours.get(kind) for kind in (IpcpOption.PRIMARY_DNS, IpcpOption.SECONDARY_DNS))
-        return [
-            LinkUp(
-                self._address,
-                None if server is None else IPv4Address(server),
-                tuple(IPv4Address(value) for value in named if value and value != _NO_ADDRESS),
-            )
-        ]
+        wanted = any(option.type in _NAME_SERVERS for option in self._profile.ipcp)
+        named = [value for kind in _NAME_SERVERS if (value := ours.get(kind, b"")).strip(b"\0")]
+        up = LinkUp(
+            self._address,
+            None if server is None else IPv4Address(server),
+            tuple(IPv4Address(value) for value in named),
+        )
+        if wanted and not named:
+            return [Finding(Rule.NO_NAME_SERVERS, "it asks for some", fatal=False), up]
+        return [up]
 
     def _packet(self, packet: bytes) -> list[Effect]:
         if self.phase is not Phase.UP:

@@ -104,8 +104,10 @@ class DialledGateway:
         self.machines: list[Machine] = []
         self.to_client: Callable[[bytes], bytes | None] = lambda datagram: datagram
         """What becomes of the gateway's L2TP datagrams, inside ESP; None is a loss."""
-        self.ike_to_client: Callable[[bytes], bytes] = lambda datagram: datagram
-        """What becomes of the gateway's IKE datagrams."""
+        self.ike_to_client: Callable[[bytes], bytes | None] = lambda datagram: datagram
+        """What becomes of the gateway's IKE datagrams; None is a loss."""
+        self.chosen: Callable[[list[ChildSa]], ChildSa] = lambda children: children[-1]
+        """Under which of a client's SAs, in the order in which they were made, the kernel sends."""
         self.loses: Callable[[], bool] = lambda: False
         """Whether the network loses the next datagram."""
         self.installed: Callable[[ChildSa], ChildSa] = lambda child: child
@@ -303,6 +305,8 @@ class DialledGateway:
         for machine in tuple(self.machines):
             if self._path(machine, path.encapsulated) == path:
                 arriving = self.ike_to_client(datagram)
+                if arriving is None:
+                    continue
                 effects = machine.engine.receive_ike(arriving, path.encapsulated, self.now)
                 self.do(machine, effects)
 
@@ -316,7 +320,7 @@ class DialledGateway:
             changed = self.to_client(datagram)
             if changed is None:
                 continue
-            child = self.installed(children[-1])
+            child = self.installed(self.chosen(children))
             keys = child.outbound_encryption_key + child.outbound_integrity_key
             sa = self._sequences.setdefault(
                 child.outbound_spi, _sa(child, child.outbound_spi, keys)
@@ -333,7 +337,7 @@ class DialledGateway:
             opened = None if sa is None else sa.open(packet)
             fields = None if opened is None else ip.udp_fields(opened[0])
             if fields is None:
-                effects = machine.engine.esp_not_opened(packet[:4])
+                effects = machine.engine.esp_not_opened(packet[:4], self.now)
             else:
                 effects = machine.engine.receive_l2tp(fields[2], fields[0], self.now)
             self.do(machine, effects)

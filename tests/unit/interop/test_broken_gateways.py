@@ -12,9 +12,18 @@ from msgspec import structs
 
 from ikev1.core import context, informational, main_mode, proposals, quick_mode
 from ikev1.core.effects import ChildSa
-from ikev1.wire.enums import Doi, IpsecAttribute, NotifyType, PayloadType, ProtocolId
-from ikev1.wire.message import build_message, parse_message
-from ikev1.wire.payloads import NatOa, Notification
+from ikev1.core.ike_sa import IkeSa
+from ikev1.wire.enums import (
+    Doi,
+    ExchangeType,
+    IkeAttribute,
+    IpsecAttribute,
+    NotifyType,
+    PayloadType,
+    ProtocolId,
+)
+from ikev1.wire.message import build_message, build_payloads, parse_message
+from ikev1.wire.payloads import Hash, NatOa, Notification
 from ikev1.wire.sa import Attribute, SaPayload
 from interop.clients import CLIENTS
 from interop.emulation.complaints import Step
@@ -27,6 +36,7 @@ from l2tp.wire.packet import CONTROL_HEADER_SIZE
 from tests.support.dialled_gateway import DialledGateway, Machine
 from tests.support.ike_host import IkeHost, settings
 
+CONTENT = bytes(range(256))
 EVERYBODY = ("iphone", "macos-10.4", "android", "windows-10", "windows-xp-sp2", "strongswan")
 """One for each way in which clients differ about what they mind."""
 RACOONS = {"iphone", "macos-10.4", "android"}
@@ -293,3 +303,140 @@ def test_no_empty_message_for_scccn() -> None:
 
     assert stops(machines) == {"android": (Step.TUNNEL, Rule.NO_ZLB)}
     assert remarks(machines) == {}
+
+
+def another_lifetime(protocol: ProtocolId, kind: int) -> Broken:
+    """A gateway that answers with a lifetime of its own in the place of the one offered."""
+
+    def answer(sound: Broken, *args: Any) -> SaPayload:
+        good: SaPayload = sound(*args)
+        (proposal,) = good.proposals
+        if proposal.protocol_id != protocol:
+            return good
+        (transform,) = proposal.transforms
+        attributes = tuple(
+            Attribute(part.type, 1234) if part.type == kind else part
+            for part in transform.attributes
+        )
+        changed = structs.replace(
+            proposal, transforms=(structs.replace(transform, attributes=attributes),)
+        )
+        return structs.replace(good, proposals=(changed,))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "rule"),
+    [
+        (ProtocolId.ISAKMP, IkeAttribute.LIFE_DURATION, Cause.MM2_ATTRIBUTES),
+        (ProtocolId.ESP, IpsecAttribute.LIFE_DURATION, Cause.QM2_ATTRIBUTES),
+    ],
+)
+def test_another_lifetime_than_was_offered(
+    break_gateway: Any, protocol: ProtocolId, kind: int, rule: Cause
+) -> None:
+    break_gateway(proposals, "answer", another_lifetime(protocol, kind))
+    machines = dial_all()
+
+    assert stops(machines) == {}
+    assert remarks(machines) == {name: [rule] for name in EVERYBODY}
+
+
+def test_a_wrong_hash_in_what_the_gateway_says_and_deletes(monkeypatch: Any) -> None:
+    sound = IkeSa.seal_hashed
+
+    def forged(
+        sa: IkeSa, exchange: ExchangeType, message_id: int, values: Any, iv: bytes, *more: bytes
+    ) -> tuple[bytes, bytes]:
+        if exchange is not ExchangeType.INFORMATIONAL:
+            return sound(sa, exchange, message_id, values, iv, *more)
+        with_proof = (Hash(bytes(20)), *values)
+        return sa._seal(exchange, message_id, with_proof, build_payloads(with_proof), iv)
+
+    monkeypatch.setattr(IkeSa, "seal_hashed", forged)
+    for name in EVERYBODY:
+        gateway = DialledGateway()
+        machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+        gateway.do(machine, machine.engine.are_you_there(1, gateway.now))
+        gateway.run(2.0)
+        (stopped,) = machine.of(Stopped)
+        assert stopped.complaint.rule is Cause.INFORMATIONAL_HASH, name
+
+
+def kind_of(datagram: bytes) -> int:
+    """The exchange type of an IKE message, with or without the non-ESP marker."""
+    return datagram[18 if any(datagram[:4]) else 22]
+
+
+def without(kind: ExchangeType, datagram: bytes) -> bytes | None:
+    """Lose what is of a kind."""
+    return None if kind_of(datagram) == kind else datagram
+
+
+@pytest.mark.parametrize(
+    ("rekey", "step"), [(2, Step.REKEY_PHASE_2), (1, Step.REKEY_PHASE_1)], ids=["quick", "main"]
+)
+def test_no_answer_to_a_rekeying(rekey: int, step: Step) -> None:
+    kinds = {1: ExchangeType.IDENTITY_PROTECTION, 2: ExchangeType.QUICK_MODE}
+    for name in EVERYBODY:
+        gateway = DialledGateway()
+        machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+        gateway.ike_to_client = functools.partial(without, kinds[rekey])
+        begin = machine.engine.rekey_phase2 if rekey == 2 else machine.engine.rekey_phase1
+        gateway.do(machine, begin(gateway.now))
+        gateway.run(200.0)
+        (stopped,) = machine.of(Stopped)
+        assert (stopped.complaint.step, stopped.complaint.rule) == (step, Cause.TIMEOUT), name
+
+
+def test_no_answer_to_a_question_for_a_sign_of_life() -> None:
+    gateway = DialledGateway()
+    machine = gateway.dial(CLIENTS["iphone"], make_dh=shared_dh)
+    gateway.ike_to_client = lambda datagram: None
+    gateway.do(machine, machine.engine.are_you_there(7, gateway.now))
+    gateway.run(10.0)
+
+    (complaint,) = machine.complaints
+    assert (complaint.step, complaint.rule) == (Step.ARE_YOU_THERE, Rule.NO_SIGN_OF_LIFE)
+    assert complaint.detail == "R-U-THERE 7 is not answered"
+
+
+def test_a_kernel_that_goes_on_under_the_sa_that_was_replaced() -> None:
+    gateway = DialledGateway()
+    machine = gateway.dial(CLIENTS["windows-10"], make_dh=shared_dh)
+    (first,) = gateway.host.outbound.values()
+    gateway.chosen = lambda _: first
+    gateway.do(machine, machine.engine.rekey_phase2(gateway.now))
+    gateway.run(10.0)
+
+    assert not gateway.ping(machine, CONTENT)
+    (complaint,) = machine.complaints
+    assert complaint.rule is Rule.REPLACED_SA
+    assert complaint.detail.endswith("s after its Delete")
+
+
+@pytest.mark.parametrize(("name", "goes"), [("iphone", True), ("windows-10", False)])
+def test_a_gateway_that_sends_its_clients_elsewhere(
+    break_gateway: Any, name: str, goes: bool
+) -> None:
+    """Ours has no cause to. Apple's would dial 198.51.100.200, the others do not know it."""
+
+    def with_load_balance(sound: Broken, *args: Any) -> bytes:
+        sa, message_id, values = args
+        elsewhere = bytes((198, 51, 100, 200))
+        notify = Notification(
+            Doi.IPSEC, ProtocolId.ISAKMP, NotifyType.LOAD_BALANCE, sa.cookies, elsewhere
+        )
+        message: bytes = sound(sa, message_id, (*values, notify))
+        return message
+
+    break_gateway(informational, "make", with_load_balance)
+    gateway = DialledGateway()
+    machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+    gateway.do(machine, machine.engine.are_you_there(1, gateway.now))
+    gateway.run(2.0)
+
+    assert {complaint.rule for complaint in machine.complaints} == {Rule.REDIRECTED}
+    assert machine.complaints[0].detail == "to c6.33.64.c8"
+    assert bool(machine.of(Stopped)) is goes

@@ -247,3 +247,44 @@ def test_the_operator_hangs_up() -> None:
     (stopped,) = machine.of(Stopped)
     assert stopped.complaint.step is Step.UP
     assert stopped.complaint.rule in (Rule.TERMINATED, Rule.STOPPED)
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+def test_ipcp_without_name_servers(name: str) -> None:
+    """The link is of use to who types addresses; a client that has asked sees that it got none."""
+    machine = dial(name, dns=())
+
+    (up,) = machine.of(Up)
+    assert up.dns == ()
+    assert [complaint.rule for complaint in machine.complaints] == [Rule.NO_NAME_SERVERS]
+
+
+@pytest.mark.parametrize(
+    ("name", "silent"),
+    [("macos-split", ["IPV6CP", "ACSCP"]), ("windows-7", ["IPV6CP", "CCP"]), ("iphone", [])],
+)
+def test_no_word_of_protocols_that_the_server_does_not_speak(name: str, silent: list[str]) -> None:
+    def mute(packet: ControlPacket) -> ControlPacket | None:
+        return None if packet.code == Code.PROTOCOL_REJECT else packet
+
+    gateway = DialledGateway()
+    gateway.to_client = ppp(Protocol.LCP, mute)
+    machine = gateway.dial(CLIENTS[name], make_dh=shared_dh)
+    gateway.run(60.0)
+
+    assert machine.of(Up)
+    assert not machine.of(Stopped)
+    assert [(complaint.rule, complaint.detail) for complaint in machine.complaints] == [
+        (Rule.SILENCE, f"no answer to {protocol} Configure-Request") for protocol in silent
+    ]
+
+
+def test_no_acknowledgement_of_a_hello() -> None:
+    """xl2tpd asks every minute, and hangs up when nothing comes."""
+    gateway = DialledGateway()
+    machine = gateway.dial(CLIENTS["strongswan"], make_dh=shared_dh)
+    gateway.to_client = lambda datagram: None if datagram[0] & 0x80 else datagram
+    gateway.run(120.0)
+
+    (stopped,) = machine.of(Stopped)
+    assert stopped.complaint.rule is Rule.SILENCE
