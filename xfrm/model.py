@@ -1,7 +1,8 @@
 """Security associations and policies as values (RFC 4301 section 4.4), as Linux keeps them."""
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from xfrm.constants import IPPROTO_ESP, Action, Direction, Mode, UdpEncap
 
@@ -13,34 +14,35 @@ class Mark(NamedTuple):
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """A cipher by its kernel name, such as "cbc(aes)"."""
+class Keyed(Struct, frozen=True):
+    """An algorithm by its kernel name, with its key, which is never shown."""
 
     name: str
-    key: bytes = field(repr=False)
+    key: bytes
+
+    def __repr__(self) -> str:
+        names = [name for name in self.__struct_fields__ if name != "key"]
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({shown})"
 
 
-@dataclass(frozen=True, slots=True)
-class Integrity:
-    """A MAC by its kernel name, such as "hmac(sha256)", cut to `truncation` bits."""
+class Encryption(Keyed, frozen=True):
+    """A cipher, such as "cbc(aes)"."""
 
-    name: str
-    key: bytes = field(repr=False)
+
+class Integrity(Keyed, frozen=True):
+    """A MAC, such as "hmac(sha256)", cut to `truncation` bits."""
+
     truncation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Aead:
-    """A combined mode cipher by its kernel name; `key` ends with the salt, `icv` is in bits."""
+class Aead(Keyed, frozen=True):
+    """A combined mode cipher; `key` ends with the salt, `icv` is in bits."""
 
-    name: str
-    key: bytes = field(repr=False)
     icv: int
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """The packets an SA or a policy is about. None for an address, and 0, mean any."""
 
     src: str | None = None
@@ -53,8 +55,7 @@ class Selector:
     dport: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """What a policy asks of the SAs its packets go through."""
 
     src: str | None
@@ -65,8 +66,7 @@ class Template:
     spi: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(Struct, frozen=True):
     """When an SA expires: seconds since it was added, octets carried; None for never."""
 
     soft_seconds: int | None = None
@@ -75,8 +75,7 @@ class Lifetime:
     hard_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Encap:
+class Encap(Struct, frozen=True):
     """UDP encapsulation of ESP (RFC 3948): the ports of the packets that go with the SA."""
 
     sport: int
@@ -84,8 +83,7 @@ class Encap:
     form: UdpEncap = UdpEncap.ESPINUDP
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """Sequence numbers used so far: the last one sent, the highest received, and its window.
 
     Bit 0 of the first word of `bitmap` is the highest number received, unless the window is larger
@@ -97,8 +95,7 @@ class Replay:
     bitmap: tuple[int, ...] = (0,)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What an SA has carried. Times are seconds since the epoch, 0 for never."""
 
     bytes: int = 0
@@ -107,16 +104,14 @@ class Usage:
     use_time: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far an SA has come, for one that takes its place."""
 
     usage: Usage = Usage()
     replay: Replay = Replay()
 
 
-@dataclass(frozen=True, slots=True)
-class Sa:
+class Sa(Struct, frozen=True):
     """One ESP SA, of one direction: from `src` to `dst`."""
 
     spi: int
@@ -147,8 +142,7 @@ class Sa:
     mode: Mode = Mode.TRANSPORT
 
 
-@dataclass(frozen=True, slots=True)
-class SaState:
+class SaState(Struct, frozen=True):
     """An SA as the kernel has it."""
 
     sa: Sa
@@ -164,8 +158,7 @@ class SaState:
     """Seconds since the epoch, 0 for never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """One entry of the SPD. Of two that match a packet the one with the lower priority wins."""
 
     selector: Selector

@@ -2,8 +2,9 @@
 
 import errno
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from msgspec.structs import replace
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 
 from xfrm import messages

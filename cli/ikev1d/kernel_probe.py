@@ -7,7 +7,8 @@ modules it needs, which takes up to a second and would otherwise hold up the fir
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ikev1.core.child_sa import key_sizes
 from ikev1.core.effects import EspSuite

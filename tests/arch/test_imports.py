@@ -47,7 +47,7 @@ RULES = (
         sans_io=True,
     ),
     Rule("ikev1", (), sans_io=True),
-    Rule("xfrm", ("pyroute2",)),
+    Rule("xfrm", ("msgspec", "pyroute2")),
     Rule("l2tp.errors", (), sans_io=True),
     Rule("l2tp.pool", (), sans_io=True),
     Rule("l2tp.wire", ("construct", "l2tp.errors"), sans_io=True),

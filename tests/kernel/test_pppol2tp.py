@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from l2tp.datapath import LinkSettings
 from l2tp.datapath.errors import DataPathError, SharedFlowError
@@ -577,7 +578,7 @@ def test_kernel_sends_through_the_sa_of_the_mark(net: Lab) -> None:
         ]
         client_sadb.apply(
             [
-                AddSa(replace(add.sa, mark=None, set_mark=None))
+                AddSa(structs.replace(add.sa, mark=None, set_mark=None))
                 for add in (inbound(0x1000), outbound(0x2000), outbound(0x3000))
             ]
         )

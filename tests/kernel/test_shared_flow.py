@@ -6,10 +6,10 @@ SA of its own, which the kernel's L2TP does not look at.
 
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from l2tp.datapath.kernel import TunnelEnds
 from l2tp.datapath.udp import L2TP_PORT, SO_MARK, Address

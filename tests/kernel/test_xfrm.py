@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.support.namespaces import CLIENT, GATEWAY, TIMEOUT, Capture, Lab, Namespace, lab
 from tests.support.xfrm_plan import L2TP_PORT, ClientPath, Keys, block_policies
@@ -88,18 +89,20 @@ class Ends:
         sadb.apply([AddSa(self.outbound), AddPolicy(self.path.outbound_policy())])
 
     def client_outbound(self) -> Sa:
-        return replace(
+        return structs.replace(
             self.inbound, set_mark=None, mark=self.client_mark, lifetime=Lifetime(), selector=None
         )
 
     def client_inbound(self) -> Sa:
-        return replace(self.outbound, mark=None, set_mark=self.client_mark, lifetime=Lifetime())
+        return structs.replace(
+            self.outbound, mark=None, set_mark=self.client_mark, lifetime=Lifetime()
+        )
 
     async def install_client(self, sadb: Sadb) -> None:
-        out_policy = replace(
+        out_policy = structs.replace(
             self.path.inbound_policy(), direction=Direction.OUT, mark=self.client_mark
         )
-        in_policy = replace(
+        in_policy = structs.replace(
             self.path.outbound_policy(), direction=Direction.IN, mark=self.client_mark
         )
         sadb.apply(
@@ -265,7 +268,9 @@ def test_kernel_gives_back_what_was_installed(net: Lab) -> None:
                 ends.inbound.spi,
                 ends.outbound.spi,
             }
-            policies = [replace(policy, index=0) for policy in await gateway.list_policies()]
+            policies = [
+                structs.replace(policy, index=0) for policy in await gateway.list_policies()
+            ]
             assert sorted(policies, key=lambda policy: policy.direction) == [
                 ends.path.inbound_policy(),
                 ends.path.outbound_policy(),
@@ -326,7 +331,7 @@ def test_wrong_key_is_counted_and_nothing_is_delivered(net: Lab) -> None:
         async with both(net, ends) as (gateway, client):
             good = ends.client_outbound()
             client.delete_sa(good.spi, good.dst, good.mark)
-            forger = replace(good, integrity=integrity("hmac-sha1-96", b"w" * 20))
+            forger = structs.replace(good, integrity=integrity("hmac-sha1-96", b"w" * 20))
             client.add_sa(forger)
             with l2tp_socket(net.gateway) as server, l2tp_socket(net.client) as sender:
                 send(sender, SECRET, (GATEWAY, L2TP_PORT), ends.client_mark.value)
@@ -363,7 +368,7 @@ def test_marks_tell_clients_with_one_address_and_port_apart(net: Lab) -> None:
 
 def test_clients_may_choose_the_same_outbound_spi(net: Lab) -> None:
     first, second = Ends.of(path(1), spi=0x1000), Ends.of(path(2), spi=0x2000)
-    second.outbound = replace(second.outbound, spi=first.outbound.spi)
+    second.outbound = structs.replace(second.outbound, spi=first.outbound.spi)
 
     async def scenario() -> None:
         async with sadb_in(net.gateway) as gateway:
@@ -506,7 +511,7 @@ def test_nat_that_rebinds_is_reported_and_followed(net: Lab, in_place: bool) -> 
                 assert receive(server)[0] == b"before"
                 rebound = ends.client_outbound()
                 client_sadb.replace_sa(
-                    rebound, replace(rebound, encap=Encap(NAT_T_PORT + 1, NAT_T_PORT))
+                    rebound, structs.replace(rebound, encap=Encap(NAT_T_PORT + 1, NAT_T_PORT))
                 )
                 # Authentic, so it is delivered: only answers would go to the old port.
                 send(client, b"after", (GATEWAY, L2TP_PORT), ends.client_mark.value)
@@ -621,7 +626,9 @@ def test_replaced_sa_goes_on_counting(net: Lab) -> None:
                 new_ends = Ends.of(moved)
                 client_sadb.add_sa(new_ends.client_inbound())
                 client_sadb.add_policy(
-                    replace(moved.outbound_policy(), direction=Direction.IN, mark=ends.client_mark)
+                    structs.replace(
+                        moved.outbound_policy(), direction=Direction.IN, mark=ends.client_mark
+                    )
                 )
                 send(server, b"after", (elsewhere, L2TP_PORT), ends.path.mark.value)
                 assert receive(client)[0] == b"after"
@@ -721,8 +728,8 @@ def test_apply_leaves_nothing_when_one_is_refused(net: Lab) -> None:
     async def scenario() -> None:
         async with sadb_in(net.gateway) as gateway:
             spi = gateway.allocate_spi(CLIENT, GATEWAY, path().reqid)
-            inbound = replace(ends.inbound, spi=spi)
-            unknown = replace(ends.outbound, encryption=Encryption("rot(13)", b"k" * 16))
+            inbound = structs.replace(ends.inbound, spi=spi)
+            unknown = structs.replace(ends.outbound, encryption=Encryption("rot(13)", b"k" * 16))
             with pytest.raises(KernelError) as refused:
                 gateway.apply(
                     [
@@ -765,7 +772,7 @@ def test_apply_keeps_what_was_there_before(net: Lab) -> None:
         async with sadb_in(net.gateway) as gateway:
             await ends.install_gateway(gateway)
             with pytest.raises(KernelError) as refused:
-                gateway.apply([AddSa(replace(ends.inbound, spi=7)), AddSa(ends.inbound)])
+                gateway.apply([AddSa(structs.replace(ends.inbound, spi=7)), AddSa(ends.inbound)])
             assert refused.value.errno == errno.EEXIST
             assert {state.sa.spi for state in await gateway.list_sas()} == {
                 ends.inbound.spi,
@@ -777,8 +784,8 @@ def test_apply_keeps_what_was_there_before(net: Lab) -> None:
 
 def test_purge_removes_ours_alone(net: Lab) -> None:
     ours = [Ends.of(path(number), spi=number << 12) for number in range(1, 30)]
-    foreign_sa = replace(Ends.of(path()).inbound, spi=0x99, reqid=1)
-    foreign_policy = replace(path(40).inbound_policy(), priority=1000)
+    foreign_sa = structs.replace(Ends.of(path()).inbound, spi=0x99, reqid=1)
+    foreign_policy = structs.replace(path(40).inbound_policy(), priority=1000)
 
     async def scenario() -> None:
         async with sadb_in(net.gateway) as killed:
@@ -791,7 +798,7 @@ def test_purge_removes_ours_alone(net: Lab) -> None:
             assert await restarted.purge() == 4 * len(ours) + len(block_policies()) + 1
             assert [state.sa for state in await restarted.list_sas()] == [foreign_sa]
             (left,) = await restarted.list_policies()
-            assert replace(left, index=0) == foreign_policy
+            assert structs.replace(left, index=0) == foreign_policy
             assert await restarted.purge() == 0
 
     run(scenario())
@@ -836,7 +843,7 @@ def test_update_changes_lifetime_and_ports(net: Lab) -> None:
     async def scenario() -> None:
         async with sadb_in(net.gateway) as gateway:
             await ends.install_gateway(gateway)
-            changed = replace(
+            changed = structs.replace(
                 ends.outbound,
                 encap=Encap(NAT_T_PORT, 40000),
                 lifetime=Lifetime(hard_seconds=7),
@@ -850,7 +857,7 @@ def test_update_changes_lifetime_and_ports(net: Lab) -> None:
 
 def test_large_replay_window(net: Lab) -> None:
     ends = Ends.of(path())
-    ends.inbound = replace(ends.inbound, replay_window=128)
+    ends.inbound = structs.replace(ends.inbound, replay_window=128)
 
     async def scenario() -> None:
         async with both(net, ends) as (gateway, _):
@@ -868,7 +875,7 @@ def test_ike_socket_bypasses_policies(net: Lab) -> None:
     """Policies that would send everything through an SA that does not exist."""
     everything = Selector(CLIENT, GATEWAY, protocol=IPPROTO_UDP)
     there = Policy(everything, Direction.OUT, templates=(Template(CLIENT, GATEWAY, 1),))
-    back = replace(there, direction=Direction.IN)
+    back = structs.replace(there, direction=Direction.IN)
 
     async def scenario() -> None:
         async with sadb_in(net.client) as client_sadb, sadb_in(net.gateway) as gateway:

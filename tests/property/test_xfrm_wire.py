@@ -1,10 +1,10 @@
 """The flat codec of NETLINK_XFRM against pyroute2's own, and against itself."""
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pyroute2.netlink import nlmsg
 from pyroute2.netlink.exceptions import NetlinkDecodeError
 

@@ -12,8 +12,10 @@ import errno
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.packets import Esp, Inner, Packet, size_of

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from xfrm.constants import Direction
 from xfrm.model import Policy, Sa, Selector

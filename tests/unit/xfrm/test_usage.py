@@ -1,9 +1,9 @@
 """What SAs have carried, read off a dump without decoding the rest."""
 
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from pyroute2.netlink import NLMSG_DONE, NLMSG_ERROR
 
 from xfrm.algorithms import encryption, integrity
