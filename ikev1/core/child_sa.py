@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ikev1.core.clients import Child, Client
 from ikev1.core.context import Context
 from ikev1.core.effects import ChildSa, EspSuite
@@ -13,6 +11,7 @@ from ikev1.core.proposals import EspChoice
 from ikev1.core.rekey_time import rekey_share
 from ikev1.core.spi import FIRST_SPI
 from ikev1.crypto import keymat
+from ikev1.discreet import Discreet
 from ikev1.wire.enums import NotifyType, ProtocolId
 from ikev1.wire.payloads import Identification
 
@@ -32,8 +31,7 @@ _INTEGRITY_KEY = {
 """Octets of key by integrity algorithm: the size of the digest (RFC 2403, 2404, 4868)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiated:
+class Negotiated(Discreet, frozen=True):
     """What the two sides have said in a Quick Mode; the SPIs and nonces are those of each side."""
 
     choice: EspChoice
@@ -43,7 +41,7 @@ class Negotiated:
     outbound_spi: int
     ni_b: bytes
     nr_b: bytes
-    shared: bytes = field(repr=False)
+    shared: bytes
     """g(qm)^xy, empty without PFS."""
 
 

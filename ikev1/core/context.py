@@ -7,7 +7,8 @@ worth a line in the log, leaves it as an effect, in order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ikev1.core import identity, informational, lineage
 from ikev1.core.clients import Child, Client, Clients, MarkSpace

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ikev1.core.credentials import SigningKey
 from ikev1.crypto.dh import KeyPair
+from ikev1.discreet import Discreet
 from ikev1.wire.enums import NotifyType
 from ikev1.wire.header import Header
 from ikev1.wire.payloads import Payload
@@ -20,8 +21,7 @@ from ikev1.x509.claim import Claim
 from ikev1.x509.trust import Trust
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """The two UDP endpoints of a datagram; `encapsulated` marks the NAT-T socket (RFC 3948)."""
 
     local: str
@@ -34,8 +34,7 @@ class Path:
         return f"{self.remote}:{self.remote_port}"
 
 
-@dataclass(frozen=True, slots=True)
-class EspSuite:
+class EspSuite(Struct, frozen=True):
     """The algorithms of an ESP SA by the names of `xfrm.algorithms`; `integrity` None for AEAD."""
 
     encryption: str
@@ -45,8 +44,7 @@ class EspSuite:
     """As configured and shown to people, "aes256-sha1"."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSa:
+class ChildSa(Discreet, frozen=True):
     """A pair of ESP SAs (RFC 2409 section 5.5), all that the kernel needs to carry it."""
 
     client: str
@@ -69,17 +67,16 @@ class ChildSa:
     rekey_kilobytes: int | None
     """The same in kilobytes that either of its SAs has carried."""
     pfs_group: int | None
-    inbound_encryption_key: bytes = field(repr=False)
-    inbound_integrity_key: bytes = field(repr=False)
-    outbound_encryption_key: bytes = field(repr=False)
-    outbound_integrity_key: bytes = field(repr=False)
+    inbound_encryption_key: bytes
+    inbound_integrity_key: bytes
+    outbound_encryption_key: bytes
+    outbound_integrity_key: bytes
 
 
 # --- questions -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ComputeDh:
+class ComputeDh(Discreet, frozen=True):
     """Make our key pair and the shared secret, where we are the responder.
 
     The result is a `DhResult` or `DhError`.
@@ -87,7 +84,7 @@ class ComputeDh:
 
     ticket: int
     group: int
-    peer_public: bytes = field(repr=False)
+    peer_public: bytes
 
 
 class ProveClaim(Struct, frozen=True):
@@ -207,11 +204,10 @@ class RevocationCheck(Struct, frozen=True):
     unknown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Discreet, frozen=True):
     """The signature, as it stands in SIG."""
 
-    signature: bytes = field(repr=False)
+    signature: bytes
 
 
 class SignFailed(Struct, frozen=True):

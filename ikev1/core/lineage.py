@@ -13,8 +13,9 @@ R-U-THERE of the older sent there (`ask`), or by what the host has heard in the 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ikev1.core import informational
 from ikev1.core.clients import Client, Departure

@@ -24,7 +24,9 @@ import functools
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ikev1.core.effects import Path
 from ikev1.wire.enums import HashAlgorithm, IdType, PayloadType
@@ -36,8 +38,7 @@ MIN_NAT_D = 2
 """RFC 3947 section 3.2: one payload for each end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """One published form of NAT traversal."""
 
     name: str
@@ -88,8 +89,7 @@ VARIANTS: tuple[Variant, ...] = (
 """In the order of preference; the best that the client names too is the one we answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class NatSituation:
+class NatSituation(Struct, frozen=True):
     """Who is behind a NAT, as NAT-D tells (RFC 3947 section 3.2)."""
 
     client: bool = False

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from ikev1.core.effects import EspSuite
 from ikev1.core.errors import ExchangeError
 from ikev1.wire.enums import (
@@ -125,8 +127,7 @@ class EspPolicy:
     """Seconds after which the gateway ends an SA, whatever the client asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class IkeChoice:
+class IkeChoice(Struct, frozen=True):
     """The accepted Phase 1 transform."""
 
     proposal: Proposal
@@ -141,8 +142,7 @@ class IkeChoice:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class EspChoice:
+class EspChoice(Struct, frozen=True):
     """The accepted Phase 2 transform."""
 
     proposal: Proposal
@@ -158,8 +158,7 @@ class EspChoice:
     kilobytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Mismatch:
+class _Mismatch(Struct, frozen=True):
     """Why one transform is not acceptable: the fewer `faults`, the nearer it came."""
 
     label: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 APPLE_NAT_T = bytes.fromhex("4df37928e9fc4fd1b3262170d515c662")
 MS_ISAKMPOAKLEY = bytes.fromhex("1e2b516905991c7d7c96fcbfb587e461")
@@ -27,8 +28,7 @@ _WINDOWS: dict[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Implementation:
+class Implementation(Struct, frozen=True):
     """What the vendor IDs of message 1 say of the client."""
 
     name: str

@@ -11,7 +11,6 @@ removal. Two libraries compute the MODP groups, both in constant time:
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
+from ikev1.discreet import Discreet
 from ikev1.wire.enums import Group
 
 with warnings.catch_warnings():
@@ -38,12 +38,11 @@ class DhError(Exception):
     """The group is not supported, or the peer's public value is not one of that group."""
 
 
-@dataclass(frozen=True, slots=True)
-class DhResult:
+class DhResult(Discreet, frozen=True):
     """What the responder gets from one run of DH, both as they go on the wire and into the PRF."""
 
     public: bytes
-    shared: bytes = field(repr=False)
+    shared: bytes
 
 
 class KeyPair(ABC):

@@ -4,19 +4,17 @@
 function takes the number of the negotiated hash first; it must be one of `prf.SUPPORTED_HASHES`.
 """
 
-from dataclasses import dataclass, field
-
 from ikev1.crypto.prf import digest, prf
+from ikev1.discreet import Discreet
 
 
-@dataclass(frozen=True, slots=True)
-class Phase1Keys:
+class Phase1Keys(Discreet, frozen=True):
     """The keys of an ISAKMP SA. SKEYID_e is not kept: `cipher_key` is all that is made of it."""
 
-    skeyid: bytes = field(repr=False)
-    skeyid_d: bytes = field(repr=False)
-    skeyid_a: bytes = field(repr=False)
-    cipher_key: bytes = field(repr=False)
+    skeyid: bytes
+    skeyid_d: bytes
+    skeyid_a: bytes
+    cipher_key: bytes
 
 
 def skeyid_psk(hash_algorithm: int, psk: bytes, ni_b: bytes, nr_b: bytes) -> bytes:

@@ -4,8 +4,9 @@ Every enum is open: a number without a name becomes a member printed PREFIX(nn),
 sent can be kept, compared, shown in a log and sent again.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 
 class OpenEnum(IntEnum):
@@ -15,6 +16,11 @@ class OpenEnum(IntEnum):
 
     def __init_subclass__(cls, prefix: str) -> None:
         cls._prefix = prefix
+
+    @classmethod
+    def named(cls) -> Mapping[int, Self]:
+        """The members that have a name, by number: several times faster than a call."""
+        return cast("Mapping[int, Self]", cls._value2member_map_)
 
     # Members without a name are made anew each time: a cache would grow with what peers send.
     @classmethod

@@ -87,13 +87,15 @@ class Rest(Layout[bytes]):
 
     def decode(self, cursor: Cursor) -> bytes:
         """Read the rest of the window."""
-        if cursor.remaining < self.minimum:
+        start, end = cursor.position, cursor.end
+        if end - start < self.minimum:
             cursor.fail("nothing in it")
-        return cursor.rest()
+        cursor.position = end
+        return cursor.data[start:end]
 
     def encode(self, value: bytes) -> bytes:
         """As it is."""
-        return bytes(value)
+        return value
 
 
 class Record(Layout[V]):
@@ -119,7 +121,11 @@ class Record(Layout[V]):
         self._tail_alone = None if kinds else self._tail
         self.head = struct.Struct("!" + "".join(_format(kind) for kind in kinds))
         self._head_of = _getter(names)
-        self._enums = [(at, kind.enum) for at, kind in enumerate(kinds) if isinstance(kind, Open)]
+        self._enums = [
+            (at, kind.enum.named(), kind.enum)
+            for at, kind in enumerate(kinds)
+            if isinstance(kind, Open)
+        ]
         self._sizes = [
             (at, kind.length) for at, kind in enumerate(kinds) if isinstance(kind, Bytes)
         ]
@@ -129,8 +135,9 @@ class Record(Layout[V]):
         if self._tail_alone is not None:
             return self._value(self._tail_alone.decode(cursor), *self._constants)
         fields = list(cursor.unpack(self.head))
-        for at, enum in self._enums:
-            fields[at] = enum(fields[at])
+        for at, named, enum in self._enums:
+            number = fields[at]
+            fields[at] = named[number] if number in named else enum(number)
         if self._tail is not None:
             fields.append(self._tail.decode(cursor))
         return self._value(*fields, *self._constants)

@@ -18,7 +18,7 @@ from ikev1.wire.header import (
     parse_header,
 )
 from ikev1.wire.limits import DEFAULT_LIMITS, Limits
-from ikev1.wire.payloads import LAYOUTS, Payload
+from ikev1.wire.payloads import LAYOUTS, VENDOR_ID, Payload
 
 GENERIC_HEADER_LENGTH = 4
 _GENERIC = struct.Struct("!BBH")
@@ -177,7 +177,8 @@ def _parse_chain(cursor: Cursor, first_type: int) -> tuple[Item, ...]:
     items: list[Item] = []
     vendor_ids = 0
     kind = first_type
-    while kind != PayloadType.NONE:
+    data = cursor.data
+    while kind:  # PayloadType.NONE ends it
         start = cursor.position
         cursor.payload = kind
         layout = LAYOUTS.get(kind)
@@ -188,12 +189,11 @@ def _parse_chain(cursor: Cursor, first_type: int) -> tuple[Item, ...]:
             cursor.fail(f"payload of {length} octets", at=start)
         if len(items) == cursor.limits.payloads:
             cursor.fail(f"more than {len(items)} payloads", at=start)
-        if kind == PayloadType.VID:
+        if layout is VENDOR_ID:
             vendor_ids += 1
             if vendor_ids > cursor.limits.vendor_ids:
                 cursor.fail(f"more than {cursor.limits.vendor_ids} vendor IDs", at=start)
         value = cursor.within(length - GENERIC_HEADER_LENGTH, layout)
-        body = cursor.data[start + GENERIC_HEADER_LENGTH : cursor.position]
-        items.append(Item(value, body, reserved))
+        items.append(Item(value, data[start + GENERIC_HEADER_LENGTH : start + length], reserved))
         kind = following
     return tuple(items)

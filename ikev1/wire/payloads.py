@@ -4,12 +4,12 @@ Layouts describe a payload's body; the generic header is the chain's (`ikev1.wir
 """
 
 import struct
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from construct import Int8ub, Int16ub
 from msgspec import Struct
 
+from ikev1.discreet import Discreet
 from ikev1.wire.cursor import Cursor
 from ikev1.wire.enums import CertEncoding, IdType, NotifyType, PayloadType, ProtocolId
 from ikev1.wire.layout import Layout, Open, Record, Rest
@@ -38,13 +38,12 @@ _DELETE = struct.Struct("!LBBH")
 _NAT_OA = struct.Struct("!B3s")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyExchange:
+class KeyExchange(Discreet, frozen=True):
     """A Diffie-Hellman public value (section 3.7)."""
 
     type: ClassVar[PayloadType] = PayloadType.KE
 
-    data: bytes = field(repr=False)
+    data: bytes
 
 
 class Identification(Struct, frozen=True):
@@ -76,31 +75,28 @@ class CertificateRequest(Struct, frozen=True):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hash:
+class Hash(Discreet, frozen=True):
     """Section 3.11."""
 
     type: ClassVar[PayloadType] = PayloadType.HASH
 
-    data: bytes = field(repr=False)
+    data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Discreet, frozen=True):
     """Section 3.12."""
 
     type: ClassVar[PayloadType] = PayloadType.SIG
 
-    data: bytes = field(repr=False)
+    data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Nonce:
+class Nonce(Discreet, frozen=True):
     """Section 3.13. RFC 2409 section 5 bounds it to 8 to 256 octets, which the exchange checks."""
 
     type: ClassVar[PayloadType] = PayloadType.NONCE
 
-    data: bytes = field(repr=False)
+    data: bytes
 
 
 class Notification(Struct, frozen=True):
@@ -149,8 +145,7 @@ class NatOa(Struct, frozen=True):
     reserved: bytes = bytes(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(Discreet, frozen=True):
     """A piece of a message ([MS-IKEE] section 2.2.3); numbers count from 1, flag 1 marks the last.
 
     The pieces, in order, are the whole message with its own ISAKMP header.
@@ -161,7 +156,7 @@ class Fragment:
     fragment_id: int
     number: int
     flags: int
-    data: bytes = field(repr=False)
+    data: bytes
 
 
 class RawPayload(Struct, frozen=True):

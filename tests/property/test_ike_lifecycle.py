@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import Path
@@ -264,7 +265,7 @@ class Lifecycle(RuleBasedStateMachine):
             dialin, sent = talk[which % len(talk)]
             path = dialin.path(sent.startswith(bytes(4)))
             if elsewhere:
-                path = replace(path, remote="192.0.2.66", remote_port=6666)
+                path = structs.replace(path, remote="192.0.2.66", remote_port=6666)
             self.deliver(self.host.receive(sent, path))
 
     @rule(known=st.booleans())
@@ -322,7 +323,7 @@ class Lifecycle(RuleBasedStateMachine):
                     datagram = NON_ESP_MARKER + datagram
             path = dialin.path(dialin.floated)
             if elsewhere:
-                path = replace(path, remote="192.0.2.66", remote_port=6666)
+                path = structs.replace(path, remote="192.0.2.66", remote_port=6666)
             before = self.holdings()
             self.deliver(self.host.receive(datagram, path))
             assert self.holdings() == before

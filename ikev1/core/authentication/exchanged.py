@@ -7,7 +7,6 @@ other.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ikev1.core.credentials import CertificateCredential, PresharedKey
@@ -16,13 +15,13 @@ from ikev1.core.exchange import Message, Question
 from ikev1.core.ike_sa import IkeSa
 from ikev1.crypto import keymat
 from ikev1.crypto.cipher import block_size
+from ikev1.discreet import Discreet
 from ikev1.wire.message import Payloads
 from ikev1.wire.payloads import Identification, Payload
 from ikev1.x509.certificate import Certificate
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
+class Exchanged(Discreet, frozen=True):
     """All that the keys of Phase 1 and both proofs are made of, but for a preshared key."""
 
     sai_b: bytes
@@ -30,7 +29,7 @@ class Exchanged:
     nr_b: bytes
     g_xi: bytes
     g_xr: bytes
-    g_xy: bytes = field(repr=False)
+    g_xy: bytes
     we_began: bool = False
 
     def keys(self, sa: IkeSa, skeyid: bytes) -> keymat.Phase1Keys:
@@ -87,8 +86,7 @@ class Exchanged:
 Credential = PresharedKey | CertificateCredential
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Discreet, frozen=True):
     """A peer that has proved who it is, and the keys under which it did."""
 
     credential: Credential

@@ -2,9 +2,9 @@
 
 import errno
 import random
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from cli.ikev1d.kernel_sas import KernelSas
 from ikev1.core.child_sa import LIFETIME_MARGIN
@@ -60,8 +60,8 @@ def test_what_could_not_follow_the_client_leaves_no_policy_behind() -> None:
     client = Dialin.behind_nat(IkeHost(), WINDOWS_10).connect()
     old = client.child()
     client.quick_mode()
-    path = replace(old.path, remote="198.51.100.77")
-    moved, new = replace(old, path=path), replace(client.child(), path=path)
+    path = structs.replace(old.path, remote="198.51.100.77")
+    moved, new = structs.replace(old, path=path), structs.replace(client.child(), path=path)
     assert sas.install_inbound(old) == sas.install_outbound(old, ()) == Installed()
     kernel.refuse = lambda thing: errno.ENOMEM if isinstance(thing, Policy) else 0
     assert isinstance(sas.move(old, moved), InstallFailed)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from ikev1.core import context, informational, main_mode, proposals, quick_mode
 from ikev1.core.effects import ChildSa

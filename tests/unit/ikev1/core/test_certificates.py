@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from msgspec import structs
 
 from ikev1.core.effects import CheckRevocation, IkeSaUp, Noted, ProveClaim, RevocationCheck, Sign
 from ikev1.core.fragmentation import LARGEST_MESSAGE
@@ -145,7 +146,7 @@ def test_message_4_goes_only_where_message_2_was_received() -> None:
     client = Dialin(host, signer=signer(ALICE))
     (first,) = client.note(client.initiator.start(0.0))
     (third,) = client.take(client.give(first)[0], floated=False)
-    elsewhere = replace(client.path(floated=False), remote="192.0.2.66")
+    elsewhere = structs.replace(client.path(floated=False), remote="192.0.2.66")
     assert host.receive(third.datagram, elsewhere) == []
     assert client.give(third)
     assert host.receive(third.datagram, elsewhere) == []

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.effects import (
     ChildUp,
@@ -97,7 +98,7 @@ class ServerBehindNat(Dialin):
     """The gateway has another address than the one that is dialled."""
 
     def path(self, floated: bool) -> Path:
-        return replace(super().path(floated), local="10.1.1.1")
+        return structs.replace(super().path(floated), local="10.1.1.1")
 
 
 def test_the_gateway_behind_a_nat() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.effects import ComputeDh
 from ikev1.core.fragmentation import (
@@ -194,7 +195,7 @@ def test_other_flags_of_a_fragment_mean_nothing() -> None:
     host = IkeHost()
     client = Dialin(host, FAST)
     third = until_message_3(client)
-    parts = [replace(part, flags=part.flags | 0xFE) for part in pieces(third, 3)]
+    parts = [structs.replace(part, flags=part.flags | 0xFE) for part in pieces(third, 3)]
     assert len(give_all(client, [fragment_message(part, third[:16]) for part in parts])) == 1
 
 

@@ -1,6 +1,6 @@
 """What peers that have proved nothing can make the gateway do, and how much of it."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from ikev1.core.effects import ComputeDh, Path
 from ikev1.core.half_open import FINISH_TIME, RUSH_TIME
@@ -145,9 +145,9 @@ def test_a_rush_that_the_table_has_no_room_for_gets_in_by_repeating_message_1() 
 
 def test_one_address_gets_its_share_and_no_more() -> None:
     host = IkeHost(settings(half_open_per_address=5))
-    nat = replace(source(1), remote_port=1024)
+    nat = structs.replace(source(1), remote_port=1024)
     for number in range(1, 9):
-        host.receive(first_message(number), replace(nat, remote_port=1024 + number))
+        host.receive(first_message(number), structs.replace(nat, remote_port=1024 + number))
     assert host.engine.half_open == 5
     assert host.drops() == ["half-open-limit-of-address"] * 3
     # Others are served, and it is served again when its own have come to an end.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.effects import ChildDown, ClientDown, IkeSaUp, Path
 from ikev1.wire.enums import EncryptionAlgorithm, Group, HashAlgorithm
@@ -219,7 +220,7 @@ def test_without_a_nat_nobody_moves() -> None:
     host = IkeHost()
     client = Dialin(host, FAST).connect()
     probe = client.note(client.initiator.are_you_there(1))[0]
-    host.receive(probe.datagram, replace(client.path(floated=False), remote="192.0.2.66"))
+    host.receive(probe.datagram, structs.replace(client.path(floated=False), remote="192.0.2.66"))
     assert client.ike_sa.path.remote == CLIENT
     assert client.child().path.remote == CLIENT
 

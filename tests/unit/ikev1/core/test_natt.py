@@ -1,8 +1,8 @@
 import hashlib
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from ikev1.core import natt
 from ikev1.core.effects import Path

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ikev1.core.credentials import Credentials, PresharedKey
 from ikev1.core.effects import IkeSaDown, IkeSaUp
@@ -275,7 +276,7 @@ def test_an_answer_from_elsewhere_is_dropped() -> None:
     host = IkeHost(rekeying())
     client = connected(host)
     ((path, answer),) = client.take(main_mode(host.advance(SOON)))
-    elsewhere = replace(path, remote="192.0.2.66")
+    elsewhere = structs.replace(path, remote="192.0.2.66")
     assert main_mode(client.give([(elsewhere, answer)])) == []
     client.deliver(client.give([(path, answer)]))
     check_renewed(host, client)
