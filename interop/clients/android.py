@@ -95,6 +95,7 @@ _IKE = facts(
     initial_contact_apart=Unknown(True, "as ipsec-tools do"),
     fragmentation=Known(RACOON_FRAGMENTS, f"{IT} isakmp_frag.h, which it descends from"),
     goodbye=Unknown(Goodbye(), "as ipsec-tools do at their end"),
+    esp_apart=Known(False, f"{IT} ipsec_doi.c, which it descends from"),
     pfs_group=Known(None, _SETUP),
     claims=Known(None, f"{_SETUP}: its own"),
     fqdn=Known(None, f"{_SETUP}: its address"),

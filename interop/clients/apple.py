@@ -120,6 +120,7 @@ _IKE = facts(
     initial_contact_apart=Known(False, f"{AI} isakmp_plist_append_initial_contact"),
     fragmentation=Known(APPLE_FRAGMENTS, f"{AI} isakmp_frag.h, isakmp_frag.c"),
     goodbye=Unknown(Goodbye(), "as OS X 10.8 does"),
+    esp_apart=Known(False, f"{AI} ipsec_doi.c setph2proposal0"),
     pfs_group=Known(None, _UTILS),
     claims=Known(None, f"{AI} ipsecdoi_setid1: its own, but for NAT64"),
     fqdn=Known(None, f"{AI} ipsecdoi_setid1: its address, with port 500"),

@@ -44,6 +44,7 @@ from interop.clients.wire import (
     ESP_AES128,
     ESP_AES256,
     ESP_DES,
+    ESP_NULL,
     HMAC_MD5,
     HMAC_SHA1,
     IPV6CP,
@@ -103,6 +104,11 @@ _VISTA_TAIL = (RFC_3947, DRAFT_02_N, FRAGMENTATION, _DISCOVERY, MS_INITIAL_CONTA
 _WINDOWS = Programs("Windows", "Windows", "Windows")
 _WINDOWS_CE = Programs("Windows CE", "Windows CE", "Windows CE")
 
+_FIVE = (
+    "with DES and NULL, each in a proposal of its own and with both lifetimes, message 1 of Quick"
+    f" Mode has the 444 octets of {CLOUDSTACK_872}"
+)
+
 _IKE = facts(
     Profile,
     name=Known("windows-10", "ours"),
@@ -121,18 +127,21 @@ _IKE = facts(
         (_KEY_MODS, windows(9), *_VISTA_TAIL),
         f"{HWDSL2_102}; their order: {XL2TPD_219}",
     ),
-    esp=Known(
-        esp((ESP_AES256, ESP_AES128, ESP_3DES), (HMAC_SHA1,)),
-        f"{NM} README names these; DES and NULL are said to follow",
+    esp=Unknown(
+        esp((ESP_AES256, ESP_AES128, ESP_3DES, ESP_DES, ESP_NULL), (HMAC_SHA1,)),
+        f"{NM} README names the first three; {_FIVE}",
     ),
+    esp_apart=Unknown(True, _FIVE),
     esp_lifetime=Known(3600, f"{LS} docs/examples/l2tp-psk.conf"),
-    esp_lifetime_kilobytes=Unknown(250_000, "hearsay, without a source"),
+    esp_lifetime_kilobytes=Unknown(250_000, f"hearsay; that there is one: {_FIVE}"),
     attribute_order=Unknown(AttributeOrder.CHARON, "the order of the RFC's appendix, life last"),
-    long_durations=Unknown(True, "hearsay, without a source"),
+    long_durations=Known(
+        True, f"{XL2TPD_219}, {CLOUDSTACK_872}: message 1 has 408 octets, as five transforms make"
+    ),
     retransmission=Known(Retransmission(base=1.0, tries=4, factor=2.0), HWDSL2_102),
     l2tp_port=Known(L2tpPort.L2TP, f"{MS_L2TPIE} appendix; {CLOUDSTACK_872}"),
     server_port=Known(1701, CLOUDSTACK_872),
-    nonce_size=Unknown(48, "hearsay, without a source"),
+    nonce_size=Known(48, f"{SOFTETHER_1253}: of the nonces there SoftEther's has 16 octets"),
     initial_contact=Known(False, f"{LIBRESWAN_26}: it has a vendor ID for that"),
     idci_address=Known(IdciAddress.NUMBER, f"{CLOUDSTACK_872}; {NM_169}"),
     fragmentation=Known(WINDOWS_FRAGMENTS, f"{MS_IKEE} section 3.3.6.1"),

@@ -24,6 +24,7 @@ ESP_AES256: EspCipher = (EspTransform.AES_CBC, 256)
 ESP_AES128: EspCipher = (EspTransform.AES_CBC, 128)
 ESP_3DES: EspCipher = (EspTransform.TRIPLE_DES, None)
 ESP_DES: EspCipher = (EspTransform.DES, None)
+ESP_NULL: EspCipher = (EspTransform.NULL, None)
 
 
 def aes(bits: int, hash_: HashAlgorithm, group: Group) -> Phase1Offer:

@@ -1,5 +1,7 @@
 """The SA payloads a profile offers, attribute by attribute."""
 
+from msgspec import structs
+
 from ikev1.wire.enums import (
     AuthMethod,
     Doi,
@@ -15,9 +17,9 @@ from ikev1.wire.sa import Attribute, Proposal, SaPayload, Transform
 from interop.initiator.profiles import AttributeOrder, EspOffer, Phase1Offer, Profile
 
 
-def sa(proposal: Proposal) -> SaPayload:
-    """Wrap one proposal."""
-    return SaPayload(Doi.IPSEC, Situation.IDENTITY_ONLY, (proposal,))
+def sa(*proposals: Proposal) -> SaPayload:
+    """Wrap proposals."""
+    return SaPayload(Doi.IPSEC, Situation.IDENTITY_ONLY, proposals)
 
 
 def phase1_proposal(profile: Profile, method: AuthMethod = AuthMethod.PRE_SHARED_KEY) -> Proposal:
@@ -36,6 +38,17 @@ def esp_proposal(profile: Profile, spi: bytes, mode: EncapsulationMode) -> Propo
         for number, offer in enumerate(profile.esp, start=1)
     )
     return Proposal(1, ProtocolId.ESP, spi, transforms)
+
+
+def esp_proposals(profile: Profile, spi: bytes, mode: EncapsulationMode) -> tuple[Proposal, ...]:
+    """That proposal, or one for each of its transforms, numbered from 1, with one SPI."""
+    whole = esp_proposal(profile, spi, mode)
+    if not profile.esp_apart:
+        return (whole,)
+    return tuple(
+        Proposal(number, ProtocolId.ESP, spi, (structs.replace(transform, number=1),))
+        for number, transform in enumerate(whole.transforms, start=1)
+    )
 
 
 def _phase1_attributes(

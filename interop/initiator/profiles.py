@@ -135,6 +135,8 @@ class Profile:
     esp_lifetime_kilobytes: int | None = None
     long_durations: bool = False
     """Whether durations that fit 16 bits are sent as 4 octets (TLV) all the same."""
+    esp_apart: bool = False
+    """Whether each ESP transform stands in a proposal of its own."""
     pfs_group: Group | None = None
     fragmentation: Fragmentation | None = None
     fqdn: str | None = None

@@ -50,8 +50,8 @@ class QuickMode:
         self._chain = session.new_chain(message_id)
         self._ni = session.random(session.profile.nonce_size)
         # RFC 4303 section 2.1 reserves the SPIs up to 255.
-        spi = (int.from_bytes(session.random(4)) | 0x100).to_bytes(4)
-        self._proposal: Proposal = offers.esp_proposal(session.profile, spi, self._mode())
+        self._spi = (int.from_bytes(session.random(4)) | 0x100).to_bytes(4)
+        self._proposals = offers.esp_proposals(session.profile, self._spi, self._mode())
         self._ids = self._identities()
         self._dh: DhKey | None = None
         self._second = b""
@@ -65,7 +65,7 @@ class QuickMode:
     def start(self, now: float) -> Effect:
         """Send message 1."""
         session = self._session
-        payloads: list[Payload] = [offers.sa(self._proposal), Nonce(self._ni)]
+        payloads: list[Payload] = [offers.sa(*self._proposals), Nonce(self._ni)]
         if session.profile.pfs_group is not None:
             self._dh = session.make_dh(session.profile.pfs_group, session.random)
             payloads.append(KeyExchange(self._dh.public))
@@ -84,7 +84,7 @@ class QuickMode:
         session.judge(
             checks.quick_mode_2(
                 payloads,
-                self._proposal,
+                self._offered(payloads),
                 self._ids,
                 nat=session.nat,
                 pfs=self._dh is not None,
@@ -114,6 +114,13 @@ class QuickMode:
         ]
         return [*self._third, sas, *notified]
 
+    def _offered(self, payloads: Payloads) -> Proposal:
+        """The proposal that an answer means, by its number; the first if it means none."""
+        sa = payloads.first(SaPayload)
+        numbers = {proposal.number for proposal in sa.proposals} if sa is not None else set()
+        meant = (proposal for proposal in self._proposals if proposal.number in numbers)
+        return next(meant, self._proposals[0])
+
     def _sas(self, payloads: Payloads, nr: bytes) -> EspSas:
         sa = payloads.first(SaPayload)
         assert sa is not None  # quick_mode_2 found one
@@ -131,13 +138,13 @@ class QuickMode:
             return derivation.keymat(keys, seed, size)
 
         return EspSas(
-            inbound_spi=self._proposal.spi,
+            inbound_spi=self._spi,
             outbound_spi=proposal.spi,
             transform=transform,
             key_length=key_length,
             auth=None if auth is None else AuthAlgorithm(auth),
             mode=checks.mode_of(chosen),
-            inbound_keys=keymat(self._proposal.spi),
+            inbound_keys=keymat(self._spi),
             outbound_keys=keymat(proposal.spi),
             ids=self._ids,
         )

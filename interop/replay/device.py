@@ -220,9 +220,13 @@ def _tells_contact(items: Sequence[Payload]) -> bool:
 
 
 def _quick_mode(first: Sequence[Payload], identity: IPv4Address | None) -> dict[str, Fact]:
-    transforms = _only(first, SaPayload).proposals[0].transforms
+    proposals = _only(first, SaPayload).proposals
+    apart = len(proposals) > 1 and all(len(proposal.transforms) == 1 for proposal in proposals)
+    played = proposals if apart else proposals[:1]
+    transforms = [transform for proposal in played for transform in proposal.transforms]
     life = _lifetimes(transforms[0])
     facts: dict[str, Fact] = {
+        "esp_apart": Known(apart, SOURCE),
         "esp": Known(tuple(_esp_offer(transform) for transform in transforms), SOURCE),
         "esp_lifetime": Known(life.get(LifeType.SECONDS, 0), SOURCE),
         "esp_lifetime_kilobytes": Known(life.get(LifeType.KILOBYTES), SOURCE),
@@ -285,7 +289,7 @@ def _other_octets(
         recorded = _only(payloads(quick_mode), SaPayload)
         proposal = recorded.proposals[0]
         mode = EncapsulationMode(_number(proposal.transforms[0], IpsecAttribute.ENCAPSULATION_MODE))
-        made = offers.sa(offers.esp_proposal(profile, proposal.spi, mode))
+        made = offers.sa(*offers.esp_proposals(profile, proposal.spi, mode))
         if build_body(made) != build_body(recorded):
             notes.append("the SA of Quick Mode is played with the same offers, in other octets")
     return notes

@@ -12,16 +12,19 @@ from ikev1.wire.enums import (
 )
 from ikev1.wire.message import build_payloads, parse_payloads
 from ikev1.wire.sa import Attribute
+from interop.clients import CLIENTS
 from interop.clients.ike import ANDROID, IOS_2011, IPHONE, PROFILES, STRONGSWAN, WINDOWS_10
 from interop.initiator import offers
 from interop.initiator.profiles import Phase1Offer, Profile, only
+from interop.initiator.session import NON_ESP_MARKER
+from tests.support.dialled_gateway import DialledGateway
 
 TRANSPORT = EncapsulationMode.TRANSPORT
 
 
 @pytest.mark.parametrize(
     ("profile", "phase1", "esp"),
-    [(IPHONE, 14, 9), (IOS_2011, 6, 6), (WINDOWS_10, 5, 3), (ANDROID, 12, 12), (STRONGSWAN, 6, 3)],
+    [(IPHONE, 14, 9), (IOS_2011, 6, 6), (WINDOWS_10, 5, 5), (ANDROID, 12, 12), (STRONGSWAN, 6, 3)],
 )
 def test_number_of_transforms(profile: Profile, phase1: int, esp: int) -> None:
     assert len(set(profile.phase1)) == len(profile.phase1) == phase1
@@ -101,3 +104,12 @@ def test_only_narrows_the_offer() -> None:
     assert narrowed.phase1 == (offer,)
     assert narrowed.esp == IPHONE.esp
     assert narrowed.vendor_ids == IPHONE.vendor_ids
+
+
+def test_messages_of_windows_have_the_sizes_that_logs_tell() -> None:
+    """408 octets in xl2tpd issue 219 and cloudstack PR 872, 444 in the latter, behind a NAT."""
+    machine = DialledGateway().dial(CLIENTS["windows-10"])
+    first, _, _, quick_mode, *_ = [
+        datagram.removeprefix(NON_ESP_MARKER) for _, datagram in machine.line
+    ]
+    assert (len(first), len(quick_mode)) == (408, 444)
