@@ -35,7 +35,7 @@ _CALLED: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def refusal(message_1: Payloads) -> ExchangeError:
     """Why it is not served, what the client has set, and where."""
-    client = quirks.recognise([vendor_id.data for vendor_id in message_1.all(VendorId)])
+    client = quirks.recognise(tuple(one.data for one in message_1.all(VendorId)))
     called, remedy = _CALLED.get(client.name, _ANY)
     identity = message_1.first(Identification)
     shown = "" if identity is None else f", {show(identity)}"

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 
 from ikev1.core.effects import Path
-from ikev1.core.quirks import FRAGMENTATION, MS_ISAKMPOAKLEY
+from ikev1.core.quirks import FRAGMENTATION, KEPT, MS_ISAKMPOAKLEY
 from ikev1.errors import ProtocolError
 from ikev1.wire.enums import NotifyType, PayloadType
 from ikev1.wire.header import HEADER_LENGTH, Header, parse_header
@@ -73,7 +73,8 @@ has its own, so that nobody pushes out those who have shown more. All of them fi
 """
 
 
-def is_announced(vendor_ids: Sequence[bytes]) -> bool:
+@lru_cache(maxsize=KEPT)
+def is_announced(vendor_ids: tuple[bytes, ...]) -> bool:
     """Whether a client says that it reassembles fragments.
 
     Windows and libreswan name the vendor ID alone, others with a word of capabilities.
@@ -88,7 +89,8 @@ def is_announced(vendor_ids: Sequence[bytes]) -> bool:
     )
 
 
-def is_welcome(vendor_ids: Sequence[bytes], *, certificates: bool = False) -> bool:
+@lru_cache(maxsize=KEPT)
+def is_welcome(vendor_ids: tuple[bytes, ...], *, certificates: bool = False) -> bool:
     """Whether to send a client fragments.
 
     Not to Windows, without `certificates`: versions 7 and 8 take them only where they expect

@@ -17,7 +17,6 @@ message 6 with certificates, which goes to somebody who is known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 from ikev1.core import fragmentation, natt, proposals, quirks
@@ -161,7 +160,12 @@ def nonce_of(payloads: Payloads) -> bytes:
 
 
 def _message_2(
-    sa: IkeSa, choice: proposals.IkeChoice, offer: SaPayload, theirs: Sequence[bytes], *, room: int
+    sa: IkeSa,
+    choice: proposals.IkeChoice,
+    offer: SaPayload,
+    theirs: tuple[bytes, ...],
+    *,
+    room: int,
 ) -> bytes:
     """The SA; one NAT-T vendor ID, DPD and FRAGMENTATION where the client named them.
 

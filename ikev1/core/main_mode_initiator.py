@@ -50,7 +50,7 @@ def renew(sa: IkeSa, context: Context, client: str, terms: Phase1Terms) -> Scrip
     assert message.payloads is not None
     sa.choice = choice = _answer(message.payloads, wanted, context)
     sa.variant = natt.choose_variant(
-        (vendor.data for vendor in message.payloads.all(VendorId)),
+        tuple(vendor.data for vendor in message.payloads.all(VendorId)),
         esp_on_ike_port=context.settings.esp_on_ike_port,
     )
     authentication.listen(message.payloads)

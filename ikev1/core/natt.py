@@ -28,8 +28,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ikev1.core import quirks
 from ikev1.core.effects import Path
-from ikev1.wire.enums import HashAlgorithm, IdType, PayloadType
+from ikev1.crypto.prf import digest
+from ikev1.wire.enums import IdType, PayloadType
 from ikev1.wire.payloads import NatD, NatOa
 
 NON_ESP_MARKER = bytes(4)
@@ -106,7 +108,8 @@ class NatSituation(Struct, frozen=True):
         return "client" if self.client else "server" if self.server else "none"
 
 
-def choose_variant(vendor_ids: Iterable[bytes], *, esp_on_ike_port: bool) -> Variant | None:
+@functools.lru_cache(maxsize=quirks.KEPT)
+def choose_variant(vendor_ids: tuple[bytes, ...], *, esp_on_ike_port: bool) -> Variant | None:
     """The best variant among the client's vendor IDs, or None.
 
     `esp_on_ike_port` says whether the kernel knows the non-IKE marker.
@@ -128,19 +131,9 @@ def packed(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
 
 
-_HASHES: dict[int, str] = {
-    HashAlgorithm.MD5: "md5",
-    HashAlgorithm.SHA1: "sha1",
-    HashAlgorithm.SHA2_256: "sha256",
-    HashAlgorithm.SHA2_384: "sha384",
-    HashAlgorithm.SHA2_512: "sha512",
-}
-
-
 def nat_d_hash(hash_algorithm: int, cookies: bytes, address: str, port: int) -> bytes:
     """HASH(CKY-I | CKY-R | IP | Port), RFC 3947 section 3.2."""
-    data = cookies + packed(address) + port.to_bytes(2, "big")
-    return hashlib.new(_HASHES[hash_algorithm], data, usedforsecurity=False).digest()
+    return digest(hash_algorithm, cookies + packed(address) + port.to_bytes(2, "big"))
 
 
 def received_nat_d(variant: Variant | None, payloads: Iterable[NatD]) -> tuple[NatD, ...]:

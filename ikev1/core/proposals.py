@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ikev1.core.effects import EspSuite
 from ikev1.core.errors import ExchangeError
@@ -38,6 +40,11 @@ MAX_ENFORCED_LIFETIME = 7 * 86_400
 
 MAX_ENFORCED_KILOBYTES = 2**32 - 1
 """4 TB: more than four octets hold is no limit any more, and overflows the kernel's count."""
+
+REMEMBERED = 128
+"""Transforms of either phase of which it is remembered whether a policy allows them: the first that
+is acceptable of each of some thirty kinds of clients, and those before it. A stranger can fill one
+of the two tables, with 16 kB a transform at the most."""
 
 DOI_IPSEC = 1
 """RFC 2407 section 4.2."""
@@ -158,6 +165,9 @@ class EspChoice(Struct, frozen=True):
     kilobytes: int | None
 
 
+_NO_PROPOSAL = Proposal(0, ProtocolId(0), b"", ())
+
+
 class _Mismatch(Struct, frozen=True):
     """Why one transform is not acceptable: the fewer `faults`, the nearer it came."""
 
@@ -223,16 +233,18 @@ def choose_ike(
         if proposal.protocol_id != ProtocolId.ISAKMP:
             continue
         for transform in proposal.transforms:
-            outcome = _match_ike(proposal, transform, policy, allowed_methods)
+            outcome = _match_ike(transform, policy, allowed_methods)
             if isinstance(outcome, IkeChoice):
-                return outcome
+                return replace(outcome, proposal=proposal)
             misses.append(outcome)
     raise _refusal("Phase 1", misses)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _match_ike(
-    proposal: Proposal, transform: Transform, policy: IkePolicy, methods: frozenset[int]
+    transform: Transform, policy: IkePolicy, methods: frozenset[int]
 ) -> IkeChoice | _Mismatch:
+    """What to make of a transform; a choice is without its proposal yet."""
     attributes = _attributes(transform)
     encryption = EncryptionAlgorithm(_number(attributes, IkeAttribute.ENCRYPTION_ALGORITHM))
     hash_algorithm = HashAlgorithm(_number(attributes, IkeAttribute.HASH_ALGORITHM))
@@ -269,7 +281,7 @@ def _match_ike(
         return _Mismatch(label, tuple(faults))
     lifetimes = _lifetimes(transform, IkeAttribute.LIFE_TYPE, IkeAttribute.LIFE_DURATION)
     return IkeChoice(
-        proposal=proposal,
+        proposal=_NO_PROPOSAL,
         transform=transform,
         encryption=encryption,
         key_bits=bits or TRIPLE_DES_BITS,
@@ -310,21 +322,21 @@ def choose_esp(
             misses.append(_Mismatch(str(proposal.protocol_id), (("", "not ESP"),)))
             continue
         for transform in proposal.transforms:
-            outcome = _match_esp(proposal, transform, policy, behind_nat)
+            outcome = _match_esp(transform, policy, behind_nat)
             if isinstance(outcome, _Mismatch):
                 misses.append(outcome)
             elif not (avoid_sha256 and outcome.suite.integrity == "hmac-sha2-256-128"):
-                return outcome
+                return replace(outcome, proposal=proposal)
             else:
-                choices.append(outcome)
+                choices.append(replace(outcome, proposal=proposal))
     if choices:
         return choices[0]
     raise _refusal("Phase 2", misses)
 
 
-def _match_esp(
-    proposal: Proposal, transform: Transform, policy: EspPolicy, behind_nat: bool
-) -> EspChoice | _Mismatch:
+@lru_cache(maxsize=REMEMBERED)
+def _match_esp(transform: Transform, policy: EspPolicy, behind_nat: bool) -> EspChoice | _Mismatch:
+    """What to make of a transform; a choice is without its proposal yet."""
     attributes = _attributes(transform)
     cipher = EspTransform(transform.transform_id)
     bits = _key_bits(attributes, IpsecAttribute.KEY_LENGTH, aes=cipher == EspTransform.AES_CBC)
@@ -364,7 +376,7 @@ def _match_esp(
     lifetimes = _lifetimes(transform, IpsecAttribute.LIFE_TYPE, IpsecAttribute.LIFE_DURATION)
     seconds = lifetimes.get(LifeType.SECONDS)
     return EspChoice(
-        proposal=proposal,
+        proposal=_NO_PROPOSAL,
         transform=transform,
         suite=EspSuite(
             encryption=encryption[1],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -44,8 +44,13 @@ class Implementation(Struct, frozen=True):
 
 UNKNOWN = Implementation("unknown")
 
+KEPT = 64
+"""Lists of vendor IDs of which it is remembered what they say. There are some thirty kinds of
+clients; a stranger's take 12 kB each at the most."""
 
-def recognise(vendor_ids: Sequence[bytes]) -> Implementation:
+
+@lru_cache(maxsize=KEPT)
+def recognise(vendor_ids: tuple[bytes, ...]) -> Implementation:
     """Name the implementation, from what only it sends; "unknown" is an answer."""
     known = frozenset(vendor_ids)
     dpd = DPD in known

@@ -6,6 +6,7 @@ each later one is the last block of ciphertext before it, whichever side sent th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -43,6 +44,9 @@ _CIPHERS: Final[Mapping[int, _CipherType]] = MappingProxyType(
 
 SUPPORTED_CIPHERS: Final = frozenset(_CIPHERS)
 
+KEPT_KEYS = 32
+"""Keys that the library has checked: each has three uses in a Quick Mode."""
+
 
 def block_size(algorithm: int) -> int:
     """Return the block size in octets; a cipher not in `SUPPORTED_CIPHERS` is a KeyError."""
@@ -70,7 +74,7 @@ def encrypt(algorithm: int, key: bytes, iv: bytes, plaintext: bytes) -> CbcResul
     key or IV of a wrong size is a ValueError.
     """
     cipher = _CIPHERS[algorithm]
-    encryptor = Cipher(cipher.make(key), modes.CBC(iv)).encryptor()
+    encryptor = Cipher(_keyed(algorithm, key), modes.CBC(iv)).encryptor()
     data = encryptor.update(plaintext + bytes(-len(plaintext) % cipher.block_size))
     return CbcResult(data, data[-cipher.block_size :])
 
@@ -84,5 +88,10 @@ def decrypt(algorithm: int, key: bytes, iv: bytes, ciphertext: bytes) -> CbcResu
     cipher = _CIPHERS[algorithm]
     if not ciphertext or len(ciphertext) % cipher.block_size:
         raise CipherError(f"{len(ciphertext)} octets are not whole blocks of {cipher.block_size}")
-    decryptor = Cipher(cipher.make(key), modes.CBC(iv)).decryptor()
+    decryptor = Cipher(_keyed(algorithm, key), modes.CBC(iv)).decryptor()
     return CbcResult(decryptor.update(ciphertext), ciphertext[-cipher.block_size :])
+
+
+@lru_cache(maxsize=KEPT_KEYS)
+def _keyed(algorithm: int, key: bytes) -> BlockCipherAlgorithm:
+    return _CIPHERS[algorithm].make(key)

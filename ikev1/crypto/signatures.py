@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
+from ikev1.crypto.prf import HASHES
 from ikev1.wire.enums import AuthMethod, HashAlgorithm
 
 MIN_RSA_BITS = 2048
@@ -31,14 +32,6 @@ _PROOF_HASHES: Final = {
     AuthMethod.ECDSA_256: HashAlgorithm.SHA2_256,
     AuthMethod.ECDSA_384: HashAlgorithm.SHA2_384,
     AuthMethod.ECDSA_521: HashAlgorithm.SHA2_512,
-}
-
-_DIGESTS: Final[dict[int, hashes.HashAlgorithm]] = {
-    HashAlgorithm.MD5: hashes.MD5(),  # noqa: S303 - a peer's choice, and of an HMAC's output
-    HashAlgorithm.SHA1: hashes.SHA1(),  # noqa: S303
-    HashAlgorithm.SHA2_256: hashes.SHA256(),
-    HashAlgorithm.SHA2_384: hashes.SHA384(),
-    HashAlgorithm.SHA2_512: hashes.SHA512(),
 }
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -95,7 +88,7 @@ def verify(key: PublicKey, hash_algorithm: int, proof: bytes, signature: bytes) 
         else:
             half = size // 2
             r, s = int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
-            digest = utils.Prehashed(_DIGESTS[hash_algorithm])
+            digest = utils.Prehashed(HASHES[hash_algorithm])
             key.verify(utils.encode_dss_signature(r, s), proof, ec.ECDSA(digest))
     except (InvalidSignature, ValueError):
         raise SignatureError("the signature does not verify") from None
@@ -105,7 +98,7 @@ def sign(key: PrivateKey, hash_algorithm: int, proof: bytes) -> bytes:
     """Sign `proof`, HASH_I or HASH_R."""
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(proof, PKCS1v15(), utils.NoDigestInfo())
-    digest = utils.Prehashed(_DIGESTS[hash_algorithm])
+    digest = utils.Prehashed(HASHES[hash_algorithm])
     r, s = utils.decode_dss_signature(key.sign(proof, ec.ECDSA(digest)))
     half = signature_size(key.public_key()) // 2
     return r.to_bytes(half) + s.to_bytes(half)

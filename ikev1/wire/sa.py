@@ -32,11 +32,11 @@ _WORD = struct.Struct("!L")
 _PROPOSAL = struct.Struct("!BBHBBBB")
 _TRANSFORM = struct.Struct("!BBHBBH")
 
-# Octets of an SA payload up to the size of the first proposal's SPI, and up to that SPI itself.
-_SPI_SIZE_AT = 2 * _WORD.size + 6
-_FIRST_SPI_AT = _SPI_SIZE_AT + 1
 MAX_REMEMBERED_SIZE = 1024
-"""Octets of an offer that is worth remembering. The longest known, of a Mac, has 520."""
+"""Octets of a proposal's transforms that are worth remembering; those of a Mac have 500."""
+REMEMBERED = 128
+"""Lists of transforms that are remembered as they came, and as many as they are sent: the thirty
+kinds of clients have two or three each. A stranger can fill both with some 10 kB a list."""
 
 
 class Attribute(Struct, frozen=True):
@@ -189,7 +189,7 @@ class _Proposals(Layout[tuple[Proposal, ...]]):
                 cursor.fail(f"more than {len(proposals)} proposals", at=start)
             _check_spi_size(cursor, protocol, spi_size, start)
             spi = cursor.take(spi_size)
-            offered = cursor.within(length - _PROPOSAL.size - spi_size, TRANSFORMS)
+            offered = _offered(cursor, length - _PROPOSAL.size - spi_size)
             if len(offered) != announced:
                 cursor.fail(f"{len(offered)} transforms where {announced} are announced", at=start)
             transforms += announced
@@ -204,7 +204,7 @@ class _Proposals(Layout[tuple[Proposal, ...]]):
         left = len(value)
         for proposal in value:
             left -= 1
-            transforms = TRANSFORMS.encode(proposal.transforms)
+            transforms = _built(proposal.transforms)
             head = _PROPOSAL.pack(
                 PayloadType.PROPOSAL if left else PayloadType.NONE,
                 proposal.reserved,
@@ -222,20 +222,6 @@ class _Sa(Layout[SaPayload]):
     """The body of an SA payload."""
 
     def decode(self, cursor: Cursor) -> SaPayload:
-        octets = cursor.data[cursor.position : cursor.end]
-        if (
-            len(octets) <= MAX_REMEMBERED_SIZE
-            and octets[_SPI_SIZE_AT:_FIRST_SPI_AT] == b"\0"
-            and cursor.limits is DEFAULT_LIMITS
-        ):
-            # What is wrong with an offer is told by its place, which is found below.
-            with suppress(ProtocolError):
-                value = _offer(octets)
-                cursor.position = cursor.end
-                return value
-        return self.read(cursor)
-
-    def read(self, cursor: Cursor) -> SaPayload:
         (doi,) = cursor.unpack(_WORD)
         if doi != Doi.IPSEC:
             return SaPayload(doi, 0, (), cursor.rest())
@@ -254,13 +240,28 @@ class _Sa(Layout[SaPayload]):
         return doi + situation + PROPOSALS.encode(value.proposals)
 
 
-# The offers of Phase 1 have no SPI, and are the same octets from all clients of a kind.
-@lru_cache(maxsize=64)
-def _offer(octets: bytes) -> SaPayload:
-    cursor = Cursor(octets)
-    value = SA.read(cursor)
-    cursor.finish()
-    return value
+def _offered(cursor: Cursor, size: int) -> tuple[Transform, ...]:
+    """The transforms of a proposal, which are the same octets from all clients of a kind."""
+    start = cursor.position
+    end = start + size
+    if size <= MAX_REMEMBERED_SIZE and end <= cursor.end and cursor.limits is DEFAULT_LIMITS:
+        # What is wrong with an offer is told by its place, which is found below.
+        with suppress(ProtocolError):
+            transforms = _remembered(cursor.data[start:end])
+            cursor.position = end
+            return transforms
+    return cursor.within(size, TRANSFORMS)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(octets: bytes) -> tuple[Transform, ...]:
+    return TRANSFORMS.parse(octets)
+
+
+# What is answered is what was offered; and transforms that are equal have the same octets.
+@lru_cache(maxsize=REMEMBERED)
+def _built(transforms: tuple[Transform, ...]) -> bytes:
+    return TRANSFORMS.encode(transforms)
 
 
 def _more(cursor: Cursor, following: int, kind: PayloadType, start: int) -> bool:

@@ -24,10 +24,13 @@ def choose(sa: IkeSa, context: Context, offer: SaPayload, path: Path) -> Authent
     methods = {certificate.method for certificate in certificates}
     if keys:
         methods.add(AuthMethod.PRE_SHARED_KEY)
-    offered = proposals.offered_methods(offer)
-    if not methods or (offered & SERVED and offered.isdisjoint(methods)):
-        raise _nothing_fits(path, offered, methods)
-    sa.choice = proposals.choose_ike(offer, context.settings.ike, methods)
+    try:
+        sa.choice = proposals.choose_ike(offer, context.settings.ike, methods)
+    except ExchangeError:
+        offered = proposals.offered_methods(offer)
+        if not methods or (offered & SERVED and offered.isdisjoint(methods)):
+            raise _nothing_fits(path, offered, methods) from None
+        raise
     if sa.choice.method == AuthMethod.PRE_SHARED_KEY:
         return PresharedKeys(keys)
     fitting = [one for one in certificates if one.method == sa.choice.method]

@@ -138,7 +138,7 @@ def test_what_clients_are_shown(nat: tuple[bool, bool], public: str | None, show
 def test_the_best_variant_is_chosen_whatever_the_order(
     offered: tuple[natt.Variant, ...], chosen: natt.Variant | None
 ) -> None:
-    vendor_ids = [b"something else", *(variant.vendor_id for variant in offered)]
+    vendor_ids = (b"something else", *(variant.vendor_id for variant in offered))
     assert natt.choose_variant(vendor_ids, esp_on_ike_port=True) == chosen
     assert natt.choose_variant(vendor_ids[::-1], esp_on_ike_port=True) == chosen
 
@@ -162,10 +162,10 @@ def test_vendor_ids_are_those_that_clients_send() -> None:
 
 
 def test_a_kernel_without_the_non_ike_marker_does_without_draft_00() -> None:
-    offered = [DRAFT_0.vendor_id]
-    assert natt.choose_variant(offered, esp_on_ike_port=False) is None
-    offered.append(DRAFT_2.vendor_id)
-    assert natt.choose_variant(offered, esp_on_ike_port=False) == DRAFT_2
+    alone = (DRAFT_0.vendor_id,)
+    assert natt.choose_variant(alone, esp_on_ike_port=False) is None
+    with_another = (*alone, DRAFT_2.vendor_id)
+    assert natt.choose_variant(with_another, esp_on_ike_port=False) == DRAFT_2
 
 
 def test_nat_oa() -> None:
