@@ -1,7 +1,5 @@
 """The SA payloads a profile offers, attribute by attribute."""
 
-from msgspec import structs
-
 from ikev1.wire.enums import (
     AuthMethod,
     Doi,
@@ -46,7 +44,12 @@ def esp_proposals(profile: Profile, spi: bytes, mode: EncapsulationMode) -> tupl
     if not profile.esp_apart:
         return (whole,)
     return tuple(
-        Proposal(number, ProtocolId.ESP, spi, (structs.replace(transform, number=1),))
+        Proposal(
+            number,
+            ProtocolId.ESP,
+            spi,
+            (Transform(1, transform.transform_id, transform.attributes),),
+        )
         for number, transform in enumerate(whole.transforms, start=1)
     )
 
