@@ -29,6 +29,7 @@ from ikev1.core.effects import (
     Continued,
     CountChild,
     CountReceived,
+    Dropped,
     Effect,
     GenerateDh,
     IkeSaDown,
@@ -189,11 +190,13 @@ class IkeHost:
         """Public-key work under way."""
         return self._workers.waiting
 
-    def receive(self, datagram: bytes, path: Path) -> None:
-        """A datagram from one of the IKE sockets."""
+    def receive(self, datagram: bytes, path: Path) -> bool:
+        """A datagram from one of the IKE sockets; whether more was to do than to put it by."""
         if self._trace is not None:
             self._trace.ike_received(datagram, path)
-        self._carry_out(self.engine.receive(datagram, path, self._loop.time()))
+        effects = self.engine.receive(datagram, path, self._loop.time())
+        self._carry_out(effects)
+        return not all(isinstance(effect, Dropped) for effect in effects)
 
     def child_expiring(self, inbound_spi: int) -> None:
         """The kernel says that an SA is near its end."""

@@ -38,6 +38,7 @@ from ikev1.core.natt import NON_ESP_MARKER
 from ikev1.core.phase1_terms import Phase1Terms
 from ikev1.core.replacement import Proof, proof_of
 from ikev1.core.spi import SpiSpace
+from ikev1.errors import ProtocolError
 from ikev1.wire.enums import AuthMethod, NotifyType
 from ikev1.wire.header import parse_header
 from ikev1.wire.payloads import Payload
@@ -103,6 +104,10 @@ class Context:
     def drop(self, path: Path, reason: str) -> None:
         """Ignore a datagram; `reason` is a counter's name."""
         self.emit(Dropped(path, reason))
+
+    def drop_malformed(self, path: Path, error: ProtocolError) -> None:
+        """Ignore a datagram that cannot be read."""
+        self.drop(path, f"malformed-{error.notify.name.lower()}")
 
     def complain(self, refused: Refused) -> bool:
         """Tell of a peer that has not proved who it is; whether that is not too often."""

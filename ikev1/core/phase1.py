@@ -12,7 +12,7 @@ from ikev1.core.context import Context
 from ikev1.core.effects import Path, Refused
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Exchange, Message
-from ikev1.core.half_open import HalfOpen, Origin
+from ikev1.core.half_open import HalfOpen
 from ikev1.core.hints import Hints
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.informational import notification
@@ -21,7 +21,9 @@ from ikev1.core.liveness import Liveness
 from ikev1.core.phase1_renewal import Phase1Renewal
 from ikev1.core.script_runner import Datagram, ScriptRunner, digest
 from ikev1.core.timers import Timers
+from ikev1.core.waiting_room import First, Origin
 from ikev1.crypto.signatures import SIGNATURE_METHODS
+from ikev1.errors import ProtocolError
 from ikev1.wire.enums import ExchangeType, Flag, ProtocolId
 from ikev1.wire.header import HEADER_LENGTH, Header
 from ikev1.wire.message import build_message, parse_payloads
@@ -67,10 +69,22 @@ class Phase1:
         if header.flags & Flag.ENCRYPTION:
             self._context.drop(path, "encrypted-too-soon")
             return
+        if self.half_open.may_begin(First(header, datagram, path, self._context.now)):
+            self._begin(header, datagram, path)
+
+    def admit(self) -> None:
+        """Begin with one whose message 1 waits, if it is the turn of one."""
+        first = self.half_open.next_waiting()
+        if first is not None:
+            try:
+                self._begin(first.header, first.datagram, first.path)
+            except ProtocolError as error:
+                self._context.drop_malformed(first.path, error)
+
+    def _begin(self, header: Header, datagram: bytes, path: Path) -> None:
         payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
-        if not self.half_open.room_for(path):
-            return
         context = self._context
+        origin = (header.initiator_cookie, path.remote, path.remote_port)
         cookies = header.initiator_cookie + context.cookie()
         sa = IkeSa(cookies, path, _name(header.initiator_cookie), context.now, origin)
         sa.watch = context.watch
@@ -138,6 +152,7 @@ class Phase1:
         if sa.we_began:
             self._runner.resume(self._renewal, sa, exchange, message, Datagram(header, datagram))
         else:
+            self.half_open.goes_on(sa)
             self._runner.resume(self, sa, exchange, message, Datagram(header, datagram))
 
     def aggressive_mode(self, header: Header, datagram: bytes, path: Path) -> None:

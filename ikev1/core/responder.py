@@ -93,7 +93,7 @@ class Responder:
             else:
                 self._dispatch(header, datagram, path)
         except ProtocolError as error:
-            context.emit(Dropped(path, f"malformed-{error.notify.name.lower()}"))
+            context.drop_malformed(path, error)
         return context.take_effects()
 
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
@@ -110,14 +110,21 @@ class Responder:
         return self._context.take_effects()
 
     def advance(self, now: float) -> list[Effect]:
-        """Run the timers that are due."""
+        """Run the timers that are due, and begin one Main Mode if it is the turn of one."""
         self._context.now = now
         self._timers.run(now)
+        self._phase1.admit()
         return self._context.take_effects()
 
     def next_deadline(self) -> float | None:
-        """When `advance` has something to do, on the clock of `now`."""
-        return self._timers.next_deadline()
+        """When `advance` has something to do, on the clock of `now`.
+
+        Where a Main Mode may begin that is at once, but one at a time: what clients send who have
+        begun comes in between.
+        """
+        turn = self._phase1.half_open.next_turn()
+        due = self._timers.next_deadline()
+        return due if turn is None else turn if due is None else min(turn, due)
 
     def child_expiring(self, inbound_spi: int, now: float) -> list[Effect]:
         """The kernel says that an SA of this child is near its end, in seconds or octets."""
@@ -200,6 +207,7 @@ class Responder:
         self._context.now = now
         for client in self._context.clients:
             self._context.remove_client(client, cause, tell=True)
+        self._phase1.half_open.waiting.clear()
         for sa in self._phase1.half_open:
             self._phase1.half_open.forget(sa)
         self._renewal.forget_all()
@@ -236,6 +244,11 @@ class Responder:
     def half_open(self) -> int:
         """Phase 1 exchanges under way."""
         return len(self._phase1.half_open) + len(self._renewal)
+
+    @property
+    def waiting(self) -> int:
+        """First messages of Main Mode that wait for their turn."""
+        return len(self._phase1.half_open.waiting)
 
     # --- dispatch --------------------------------------------------------------------------------
 

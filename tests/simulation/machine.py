@@ -157,12 +157,12 @@ class SimulatedIkeSockets(IkeSockets):
     def __init__(self, machine: SimulatedMachine) -> None:
         self._machine = machine
         self.esp_on_ike_port = False
-        self._take: Callable[[bytes, Path], None] | None = None
+        self._take: Callable[[bytes, Path], bool] | None = None
         self.before: Callable[[bytes], None] = lambda datagram: None
         """Called with each datagram before the gateway gets it."""
         machine.ike = self
 
-    def start(self, receive: Callable[[bytes, Path], None]) -> None:
+    def start(self, receive: Callable[[bytes, Path], bool]) -> None:
         self._take = receive
 
     def receive(self, packet: Packet) -> None:

@@ -80,6 +80,7 @@ class Metrics:
             gauge("ikev1d_clients", "Clients with an IKE SA.", len(engine.clients)),
             gauge("ikev1d_half_open", "Phase 1 exchanges under way.", engine.half_open),
             gauge("ikev1d_half_open_limit", "How many may be.", limit),
+            gauge("ikev1d_half_open_waiting", "First messages that wait.", engine.waiting),
             _by("ikev1d_ike_sas", "IKE SAs by algorithms.", "algorithms", ike_sas),
             _by("ikev1d_esp_sas", "Pairs of ESP SAs by algorithms.", "algorithms", esp_sas),
             *self._ike_families(),

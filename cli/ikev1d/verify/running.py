@@ -60,8 +60,8 @@ def _check_tables(facts: RunningFacts, config: Config) -> Iterator[Finding]:
         yield warning(
             "daemon.half_open",
             f"{facts.half_open} of {limit} half-open Phase 1 exchanges are in use",
-            "when it is full the oldest make room in a flood; in a rush, as after a restart, the "
-            "next ones wait until they repeat their first message",
+            "when it is full the oldest make room: most of those who begin do not go on, as in a "
+            "flood; a rush, as after a restart, waits in turn and does not fill it",
             f"ike.half_open_limit, see {config.where('ike.half_open_limit')}",
         )
     else:

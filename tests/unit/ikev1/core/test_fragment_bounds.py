@@ -267,6 +267,9 @@ def test_half_open_clients_do_not_push_out_those_that_are_up() -> None:
     one, two = in_fragments(probe.datagram, 2)
     client.give_bytes(one)
     share = MAX_INCOMPLETE[Standing.HALF_OPEN]
+    for number in range(share):
+        # As many more may be under way.
+        Dialin(host, FAST, inner=f"10.2.0.{number}", seed=f"done {number}").connect()
     for number in range(share + 10):
         other = Dialin(host, FAST, inner=f"10.1.{number >> 8}.{number & 255}", seed=str(number))
         other.give_bytes(in_fragments(until_message_3(other), 2)[0])

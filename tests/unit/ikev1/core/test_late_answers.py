@@ -13,7 +13,7 @@ from ikev1.core.effects import (
     InstallInbound,
     InstallOutbound,
 )
-from ikev1.core.half_open import FINISH_TIME
+from ikev1.core.half_open import ANSWER_TIME
 from ikev1.wire.enums import (
     Doi,
     EncryptionAlgorithm,
@@ -71,14 +71,18 @@ def test_dh_after_the_half_open_sa_timed_out() -> None:
     check_gone(host)
 
 
-def test_dh_after_a_full_table_dropped_the_sa() -> None:
+def test_in_a_full_table_nobody_is_dropped_whose_dh_is_late() -> None:
     host = IkeHost(settings(half_open_limit=1), hold=(ComputeDh,))
-    until_dh(host)
+    client = until_dh(host)
     other = Dialin(host, FAST, inner="198.51.100.8", seed="other")
     (first,) = other.note(other.initiator.start(0.0))
-    host.now = FINISH_TIME
-    assert len(other.give(first)) == 1
-    assert host.answer() == []
+    host.now = ANSWER_TIME
+    assert other.give(first) == []
+    ((path, _),) = host.answer()
+    assert path.remote == client.inner
+    # It falls silent.
+    ((path, _),) = host.advance(2 * ANSWER_TIME)
+    assert path.remote == other.inner
     assert host.engine.half_open == 1
 
 
