@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ikev1.core.credentials import PresharedKey
 from ikev1.core.effects import ChildSa, Path
@@ -25,7 +26,7 @@ SHARED_MARKS = 0xFFFF
 client (reqids) repeat; one engine takes them in turn, several do not know of each other's turns."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MarkSpace:
     """The values of `mask` that the gateway may use for SA marks, above `base`.
 
@@ -50,17 +51,17 @@ class MarkSpace:
         """The lowest bit of the mask: the distance between two marks."""
         return self.mask & -self.mask
 
-    @property
+    @cached_property
     def stride(self) -> int:
         """The distance between two marks of this engine."""
         return self.step * self.share.count
 
-    @property
+    @cached_property
     def first(self) -> int:
         """The lowest mark of this engine."""
         return self.base + self.step * (self.share.index or self.share.count)
 
-    @property
+    @cached_property
     def last(self) -> int:
         """The highest mark, of all engines."""
         if self.share.count == 1:
@@ -77,7 +78,7 @@ class MarkSpace:
         return self.first if following > self.last else following
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Child:
     """A child SA in the kernel, or on its way there."""
 
@@ -108,7 +109,7 @@ class Departure:
     """Where the client was until then."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
     """A remote endpoint with one identity."""
 
@@ -264,9 +265,8 @@ class Clients:
             del self._by_look[client.identity, client.connection]
 
     def _free_mark(self) -> int | None:
-        marks = self._marks
         for _ in range(len(self._by_mark) + 1):
-            self._last = marks.after(self._last)
+            self._last = self._marks.after(self._last)
             if self._last not in self._by_mark:
                 return self._last
         return None

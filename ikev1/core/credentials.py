@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from ikev1.wire.enums import AuthMethod
@@ -150,9 +152,13 @@ C = TypeVar("C", bound=Credential)
 
 
 def _fits(credential: Credential, local: str, remote: str) -> bool:
-    return (credential.local is None or ipaddress.ip_address(local) in credential.local) and (
-        credential.remote is None or ipaddress.ip_address(remote) in credential.remote
+    return (credential.local is None or _address(local) in credential.local) and (
+        credential.remote is None or _address(remote) in credential.remote
     )
+
+
+# Looked at for every credential there is.
+_address = lru_cache(maxsize=64)(ipaddress.ip_address)
 
 
 def _closeness(credential: Credential) -> tuple[int, int, bool]:
@@ -210,5 +216,4 @@ def _sorted(credentials: Iterable[C]) -> tuple[C, ...]:
 
 
 def _fitting(credentials: Iterable[C], local: str, remote: str) -> tuple[C, ...]:
-    fitting = (one for one in credentials if _fits(one, local, remote))
-    return tuple(one for one, _ in zip(fitting, range(MAX_CANDIDATES), strict=False))
+    return tuple(islice((one for one in credentials if _fits(one, local, remote)), MAX_CANDIDATES))

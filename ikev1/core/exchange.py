@@ -104,7 +104,7 @@ class Settings:
         return self.connections.get(connection, self.default)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One running or just finished script, and what it needs to answer a repeated request."""
 

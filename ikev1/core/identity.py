@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 
 from ikev1.wire.enums import IdType
@@ -30,7 +31,7 @@ def _text(identity: Identification) -> str:
     size = ADDRESS_SIZES.get(identity.id_type)
     if size is not None:
         if identity.id_type in (IdType.IPV4_ADDR, IdType.IPV6_ADDR):
-            return str(ipaddress.ip_address(data))
+            return _address(data)
         half = size // 2
         first = ipaddress.ip_address(data[:half])
         second = ipaddress.ip_address(data[half:])
@@ -45,6 +46,12 @@ def _text(identity: Identification) -> str:
         if identity.id_type == IdType.KEY_ID:
             return f"keyid:{text}"
     return f"{identity.id_type}:{data.hex()}"
+
+
+# Private addresses are shown by many, and by each client again and again.
+@functools.lru_cache(maxsize=1024)
+def _address(octets: bytes) -> str:
+    return str(ipaddress.ip_address(octets))
 
 
 def matches(identity: Identification, wanted: str) -> bool:

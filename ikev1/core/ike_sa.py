@@ -32,7 +32,7 @@ REMEMBERED_MESSAGE_IDS = 16_384
 """Message IDs kept against replay: a DPD probe each 10 s for two days."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class IkeSa:
     """One Phase 1 SA, from its first message to its end."""
 
@@ -121,6 +121,11 @@ class IkeSa:
         if self.watch is not None:
             self.watch(MessageSeen(self.client, self.path, sent, header, tuple(payloads)))
 
+    def saw_received(self, header: Header, payloads: Payloads) -> None:
+        """Tell who watches of a message that has come."""
+        if self.watch is not None:
+            self.saw(header, payloads.values)
+
     def saw_reply(self, message: bytes) -> None:
         """Tell who watches of a reply of ours, if it is in clear; `seal` has told of the others."""
         if self.watch is not None and not parse_header(message).flags & Flag.ENCRYPTION:
@@ -190,7 +195,7 @@ class IkeSa:
         assert self.choice is not None
         assert self.keys is not None
         payloads, next_iv = open_with(self.choice.encryption, self.keys, header, body, iv)
-        self.saw(header, payloads.values)
+        self.saw_received(header, payloads)
         return payloads, next_iv
 
     def open_hashed(self, header: Header, body: bytes) -> tuple[Payloads, bytes]:

@@ -211,12 +211,9 @@ def offered_nat_oa(variant: Variant | None, nat: NatSituation, path: Path) -> tu
     return _nat_oa(variant.nat_oa, (path.local, path.remote))
 
 
+_IP_TYPES = {4: IdType.IPV4_ADDR, 16: IdType.IPV6_ADDR}
+
+
 def _nat_oa(number: PayloadType, addresses: tuple[str, ...]) -> tuple[NatOa, ...]:
-    return tuple(
-        NatOa(
-            id_type=IdType.IPV4_ADDR if len(packed(address)) == 4 else IdType.IPV6_ADDR,
-            address=packed(address),
-            type=number,
-        )
-        for address in addresses
-    )
+    octets = [packed(address) for address in addresses]
+    return tuple([NatOa(_IP_TYPES[len(address)], address, number) for address in octets])

@@ -82,14 +82,15 @@ class Phase1:
                 self._context.drop_malformed(first.path, error)
 
     def _begin(self, header: Header, datagram: bytes, path: Path) -> None:
-        payloads = parse_payloads(header.next_payload, datagram[HEADER_LENGTH:])
+        body = datagram[HEADER_LENGTH:]
+        payloads = parse_payloads(header.next_payload, body)
         context = self._context
         origin = (header.initiator_cookie, path.remote, path.remote_port)
         cookies = header.initiator_cookie + context.cookie()
         sa = IkeSa(cookies, path, _name(header.initiator_cookie), context.now, origin)
         sa.watch = context.watch
-        sa.saw(header, payloads.values)
-        message = Message(header, datagram[HEADER_LENGTH:], path, payloads)
+        sa.saw_received(header, payloads)
+        message = Message(header, body, path, payloads)
         exchange = Exchange(
             script=main_mode.respond(sa, context, message),
             message_id=0,
@@ -128,7 +129,8 @@ class Phase1:
             # Message 4 is larger than 3 then: it goes nowhere but where message 2 was received.
             self._context.drop(path, "moved-too-soon")
             return
-        if self._runner.repeat(sa, exchange, digest(datagram), path):
+        request = digest(datagram)
+        if self._runner.repeat(sa, exchange, request, path):
             return
         if exchange.awaits is None:
             self._context.drop(path, "unexpected-main-mode")
@@ -142,13 +144,13 @@ class Phase1:
             return
         body = datagram[HEADER_LENGTH:]
         payloads = None if encrypted else parse_payloads(header.next_payload, body)
-        exchange.request = digest(datagram)
+        exchange.request = request
         exchange.reply = None
         message = Message(header, body, path, payloads)
         if not sa.we_began:
             sa.path = path
         if payloads is not None:
-            sa.saw(header, payloads.values)
+            sa.saw_received(header, payloads)
         if sa.we_began:
             self._runner.resume(self._renewal, sa, exchange, message, Datagram(header, datagram))
         else:

@@ -69,7 +69,8 @@ class Phase2:
         exchange = sa.exchanges.get(header.message_id)
         body = datagram[HEADER_LENGTH:]
         if exchange is not None and header.exchange_type == ExchangeType.QUICK_MODE:
-            if self._runner.repeat(sa, exchange, digest(datagram), path):
+            request = digest(datagram)
+            if self._runner.repeat(sa, exchange, request, path):
                 return
             if exchange.awaits is None:
                 self._context.drop(path, "unexpected-quick-mode")
@@ -78,7 +79,7 @@ class Phase2:
             if exchange.renews is None:
                 self._runner.resume(self, sa, exchange, message)
             else:
-                exchange.request = digest(datagram)
+                exchange.request = request
                 self._runner.resume(self._rekeying, sa, exchange, message)
             return
         if header.message_id in sa.seen:

@@ -189,9 +189,8 @@ def _original_addresses(sa: IkeSa, opened: Payloads) -> tuple[NatOa, ...]:
     if sa.variant is None or not sa.nat.detected:
         return ()
     number = sa.variant.nat_oa
-    return natt.make_nat_oa(
-        tuple(item for item in opened.all(NatOa) if item.type == number), sa.path
-    )
+    received = tuple([item for item in opened.all(NatOa) if item.type == number])
+    return natt.make_nat_oa(received, sa.path)
 
 
 def _shorter_lifetime(choice: EspChoice, spi: bytes) -> tuple[Notification, ...]:

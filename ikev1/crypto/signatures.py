@@ -28,7 +28,7 @@ CURVES: Final[dict[str, AuthMethod]] = {
 SIGNATURE_METHODS: Final = frozenset({AuthMethod.RSA_SIGNATURE, *CURVES.values()})
 """The methods of Phase 1 that are served with certificates."""
 
-_PROOF_HASHES: Final = {
+_PROOF_HASHES: Final[dict[int, int]] = {
     AuthMethod.ECDSA_256: HashAlgorithm.SHA2_256,
     AuthMethod.ECDSA_384: HashAlgorithm.SHA2_384,
     AuthMethod.ECDSA_521: HashAlgorithm.SHA2_512,
@@ -47,7 +47,7 @@ def proof_hash(method: int, negotiated: int) -> int:
 
     RFC 4754 names one for each curve, and charon makes them so whatever was negotiated.
     """
-    return _PROOF_HASHES.get(AuthMethod(method), HashAlgorithm(negotiated))
+    return _PROOF_HASHES.get(method, negotiated)
 
 
 def method_of(key: object) -> AuthMethod:

@@ -16,7 +16,7 @@ _NO_COOKIE = bytes(COOKIE_LENGTH)
 
 # RFC 7296 section 3.1 and its successors. The number spaces were kept apart, so that one of these
 # in a version 1 header is a mistake or an attack.
-_IKEV2_EXCHANGES = range(34, 45)
+_IKEV2_EXCHANGES = frozenset(range(34, 45))
 
 
 class Header(Struct, frozen=True):
@@ -66,7 +66,7 @@ def parse_header(datagram: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
             NotifyType.INVALID_MAJOR_VERSION if major != 1 else NotifyType.INVALID_MINOR_VERSION
         )
         raise ProtocolError(f"ISAKMP version {major}.{minor}", offset=17, notify=notify)
-    if header.exchange_type == ExchangeType.NONE or header.exchange_type in _IKEV2_EXCHANGES:
+    if not header.exchange_type or header.exchange_type in _IKEV2_EXCHANGES:
         raise ProtocolError(
             f"exchange type {header.exchange_type}",
             offset=18,

@@ -125,18 +125,19 @@ def build_payloads(
     """
     following, chain = built
     parts = [chain]
-    for payload in reversed(payloads):
-        value, reserved = (
-            (payload.value, payload.reserved) if isinstance(payload, Item) else (payload, 0)
-        )
-        try:
-            body = LAYOUTS[value.type].encode(value)
+    try:
+        for payload in reversed(payloads):
+            value, reserved = (
+                (payload.value, payload.reserved) if isinstance(payload, Item) else (payload, 0)
+            )
+            kind = value.type
+            body = LAYOUTS[kind].encode(value)
             head = _GENERIC.pack(following, reserved, GENERIC_HEADER_LENGTH + len(body))
-        except struct.error as error:
-            msg = f"{value.type}: {error}"
-            raise ValueError(msg) from error
-        parts += body, head
-        following = value.type
+            parts += body, head
+            following = kind
+    except struct.error as error:
+        msg = f"{value.type}: {error}"
+        raise ValueError(msg) from error
     parts.reverse()
     return int(following), b"".join(parts)
 

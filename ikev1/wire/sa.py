@@ -266,11 +266,11 @@ def _built(transforms: tuple[Transform, ...]) -> bytes:
 
 def _more(cursor: Cursor, following: int, kind: PayloadType, start: int) -> bool:
     """Whether another of `kind` follows; only that or nothing may (RFC 2408 section 3.5, 3.6)."""
-    if following not in {PayloadType.NONE, kind}:
+    if following and following != kind:
         cursor.fail(
             f"{PayloadType(following)} follows a {kind}", NotifyType.INVALID_PAYLOAD_TYPE, at=start
         )
-    return following != PayloadType.NONE
+    return bool(following)
 
 
 def _check_spi_size(cursor: Cursor, protocol: int, size: int, start: int) -> None:

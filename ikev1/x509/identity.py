@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ikev1.wire.enums import IdType, NotifyType
@@ -107,6 +108,8 @@ def of_subject(certificate: Certificate) -> Identification:
     return Identification(IdType.DER_ASN1_DN, 0, 0, certificate.subject.public_bytes())
 
 
+# Asked for at every login: the gateway's address.
+@lru_cache(maxsize=64)
 def of_address(text: str) -> Identification:
     """An address as an identity. Raises ValueError."""
     data = ip_address(text).packed

@@ -118,5 +118,5 @@ def _verify(
     expected = exchanged.peer_hash(sa, skeyid, payloads.body(shown))
     if not hmac.compare_digest(expected, hash_payload.data):
         return None
-    sa.saw(message.header, payloads.values)
+    sa.saw_received(message.header, payloads)
     return Proof(candidate, keys, shown, informational.is_first_contact(payloads), next_iv)

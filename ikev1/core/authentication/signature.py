@@ -88,7 +88,7 @@ class Signatures:
             )
         except ProtocolError:
             return None
-        sa.saw(message.header, payloads.values)
+        sa.saw_received(message.header, payloads)
         self.listen(payloads)
         claim = _claim(sa, exchanged, skeyid, payloads)
         trusts = tuple(candidate.trust for candidate in self._candidates)
