@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, Literal, TextIO
+from typing import Any, ClassVar, Final, Literal, TextIO
 
 from cli.control import printable
 
@@ -29,6 +30,8 @@ MAX_TRACEBACK = 20_000
 
 _PLAIN_WORD: Final = re.compile(r"[!#-<>-\[\]-~]+")
 """ASCII that needs neither quotes nor escapes: no space, quote, equals sign or backslash."""
+
+_SEPARATORS: Final = frozenset(' "=')
 
 _FIELDS: Final = "event_fields"
 _CLIENT: Final = "event_client"
@@ -76,12 +79,17 @@ class ClientLog:
 
     def _write(self, level: int, event: str, values: dict[str, object]) -> None:
         logger = self._logger
-        if logger.isEnabledFor(level):
-            # Logger.log would search the stack for a line number, which no format of ours shows.
-            record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
-            setattr(record, _FIELDS, values)
-            setattr(record, _CLIENT, self.client)
-            logger.handle(record)
+        if not logger.isEnabledFor(level):
+            return
+        lines = Lines.of_process
+        if lines is not None:
+            lines.event(time.time(), level, logger.name, self.client, event, values)
+            return
+        # Logger.log would search the stack for a line number, which no format of ours shows.
+        record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
+        setattr(record, _FIELDS, values)
+        setattr(record, _CLIENT, self.client)
+        logger.handle(record)
 
 
 def configure(
@@ -92,17 +100,59 @@ def configure(
     `timestamps` False leaves the time to whoever reads the stream, as systemd's journal does;
     JSON lines always carry it.
     """
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(timestamps))
+    handler = Lines(stream, JsonFormatter() if log_format == "json" else TextFormatter(timestamps))
     root = logging.getLogger()
     for previous in tuple(root.handlers):
         root.removeHandler(previous)
     root.addHandler(handler)
+    Lines.of_process = handler
     # What libraries have to say below a warning is about themselves, not about a client.
     root.setLevel(logging.WARNING)
     # What no format of ours shows need not be found out for each line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger(OUR_LOGGER).setLevel(level.upper())
+
+
+class Lines(logging.Handler):
+    """Writes lines to a stream, each at once, so that none is lost however the process ends.
+
+    Libraries' come through `logging`. Ours need neither its records nor its handlers, which take
+    two thirds of a line's time: a login writes three, and every rekey two.
+    """
+
+    of_process: ClassVar[Lines | None] = None
+    """Where `configure` has sent the logs."""
+
+    def __init__(self, stream: TextIO, form: TextFormatter | JsonFormatter) -> None:
+        super().__init__()
+        self.setFormatter(form)
+        self._form = form
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of a library."""
+        self._put(self.format(record))
+
+    def event(
+        self,
+        moment: float,
+        level: int,
+        logger: str,
+        client: str,
+        event: str,
+        values: dict[str, object],
+    ) -> None:
+        """Write a line of ours."""
+        self._put(
+            self._form.line(moment, logging.getLevelName(level), logger, client, event, values)
+        )
+
+    def _put(self, line: str) -> None:
+        try:
+            self._stream.write(f"{line}\n")  # one write: no other thread gets between
+            self._stream.flush()
+        except OSError:  # who reads along has gone, or a disk is full; clients are served
+            return
 
 
 class TextFormatter(logging.Formatter):
@@ -112,16 +162,27 @@ class TextFormatter(logging.Formatter):
         super().__init__()
         self._timestamps = timestamps
 
+    def line(
+        self,
+        moment: float,
+        level: str,
+        logger: str,
+        client: str,
+        event: str,
+        values: dict[str, object],
+    ) -> str:
+        """The line of an event at a `moment`, in seconds since the epoch."""
+        line = f"{_time(moment)} {level}" if self._timestamps else level
+        if client:
+            line += f" client={_quoted(client)}"
+        line += f" {printable(event, MAX_EVENT)}"
+        for key, value in values.items():
+            line += f" {key}={_quoted(_text(value))}"
+        return line
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line; a traceback follows it on indented lines."""
-        parts = [_time(record)] if self._timestamps else []
-        parts.append(record.levelname)
-        client, values = _event(record)
-        if client:
-            parts.append(f"client={_quoted(client)}")
-        parts.append(printable(record.getMessage(), MAX_EVENT))
-        parts += [f"{key}={_quoted(_text(value))}" for key, value in values.items()]
-        line = " ".join(parts)
+        line = self.line(*_told(record))
         if not record.exc_info:
             return line
         # Indented, so that an exception's text cannot pass for a line of ours.
@@ -135,38 +196,53 @@ class JsonFormatter(logging.Formatter):
     JSON in ASCII escapes all that could end the line or reach a terminal; values are bounded alone.
     """
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
-        client, values = _event(record)
+    def line(
+        self,
+        moment: float,
+        level: str,
+        logger: str,
+        client: str,
+        event: str,
+        values: dict[str, object],
+        **more: str,
+    ) -> str:
+        """The line of an event at a `moment`, in seconds since the epoch."""
         document: dict[str, Any] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage()[:MAX_EVENT],
+            "time": _time(moment),
+            "level": level.lower(),
+            "logger": logger,
+            "event": event[:MAX_EVENT],
         }
         if client:
             document["client"] = client[:MAX_VALUE]
         if values:
             document["fields"] = {key: _json_value(value) for key, value in values.items()}
-        if record.exc_info:
-            document["exception"] = self.formatException(record.exc_info)[-MAX_TRACEBACK:]
-        return json.dumps(document)
+        return json.dumps(document | more)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        if not record.exc_info:
+            return self.line(*_told(record))
+        trace = self.formatException(record.exc_info)[-MAX_TRACEBACK:]
+        return self.line(*_told(record), exception=trace)
 
 
-def _time(record: logging.LogRecord) -> str:
-    second, fraction = divmod(record.created, 1)
-    return f"{_second(int(second))}.{int(1000 * fraction):03d}+00:00"
+def _told(record: logging.LogRecord) -> tuple[float, str, str, str, str, dict[str, object]]:
+    """What `line` takes of a record; client and values are empty where a library wrote it."""
+    client, values = getattr(record, _CLIENT, ""), getattr(record, _FIELDS, {})
+    event = record.getMessage()
+    return record.created, record.levelname, record.name, client, event, values
+
+
+def _time(moment: float) -> str:
+    second = int(moment)
+    return f"{_second(second)}.{int(1000 * (moment - second)):03d}+00:00"
 
 
 @lru_cache(maxsize=1)
 def _second(number: int) -> str:
     """The date and time of a second since the epoch."""
     return datetime.fromtimestamp(number, UTC).replace(tzinfo=None).isoformat()
-
-
-def _event(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
-    """The client and the values of a record; none where a library wrote it."""
-    return getattr(record, _CLIENT, ""), getattr(record, _FIELDS, {})
 
 
 def _text(value: object) -> str:
@@ -185,7 +261,7 @@ def _quoted(text: str) -> str:
     if len(text) <= MAX_VALUE and _PLAIN_WORD.fullmatch(text):
         return text
     shown = printable(text, MAX_VALUE)
-    if shown and not any(char in ' "=' for char in shown):
+    if shown and _SEPARATORS.isdisjoint(shown):
         return shown
     return '"' + shown.replace('"', '\\"') + '"'
 

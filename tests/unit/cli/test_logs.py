@@ -1,5 +1,6 @@
 """Log lines: their form, and that no peer can forge them."""
 
+import errno
 import io
 import json
 import logging
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from cli.ikev1d.config import Secret
-from cli.ikev1d.logs import MAX_VALUE, ClientLog, LogFormat, LogLevel, configure
+from cli.ikev1d.logs import MAX_VALUE, ClientLog, Lines, LogFormat, LogLevel, configure
 
 
 @pytest.fixture(autouse=True)
-def root_logger() -> Iterator[None]:
+def root_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(Lines, "of_process", None)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -52,6 +54,16 @@ def test_text_line_of_the_gateway_has_no_client() -> None:
     capture = Capture("text")
     ClientLog("ikev1d").warning("no users")
     assert capture.lines == ["WARNING no users"]
+
+
+def test_a_stream_that_cannot_be_written_costs_nothing_but_the_line() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, text)
+
+    configure("text", "info", Full())
+    ClientLog("ikev1d").info("started")
+    logging.getLogger("asyncio").warning("socket closed")
 
 
 def test_text_line_begins_with_the_time_where_asked() -> None:
