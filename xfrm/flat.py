@@ -1,10 +1,9 @@
-"""Packing and unpacking a declared netlink structure in one `struct` call.
+"""Unpacking a declared netlink structure in one `struct` call.
 
 pyroute2 walks a message field by field, which costs 210 microseconds for the 45 fields and the
-attributes of an XFRM_MSG_NEWSA. `Layout` turns the same declaration, the `fields` of a class, into
-one `struct.Struct`, and `FlatMessage` encodes and decodes whole messages with it. The declaration
-stays the only one: pyroute2's own methods (`nlmsg.encode(message)`) read it too, and a test holds
-both to the same bytes.
+attributes of an SA. `Layout` turns the same declaration, the `fields` of a class, into one
+`struct.Struct`, and `FlatMessage` decodes whole messages with it. The declaration stays the only
+one: `xfrm.packing` and pyroute2's own methods read it too, and a test holds all to the same bytes.
 """
 
 import socket
@@ -19,17 +18,18 @@ Fields = tuple[tuple[str, str], ...]
 """(name, struct format) in wire order. Formats starting with ">" are in network order, "x" pads,
 and a last format "s" takes what is left of the attribute."""
 
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
+HEADER = struct.Struct("=IHHII")
+"""struct nlmsghdr: length, type, flags, sequence number, port."""
+ATTRIBUTE = struct.Struct("=HH")
+"""struct nlattr: length, type."""
 _ATTRIBUTE_TYPE = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
-_ALIGNMENT_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class Layout:
-    """A C structure: packs a dict of its members to bytes and back.
+    """A C structure: reads its members as a dict.
 
-    A structure whose only member is called "value" packs that value itself instead of a dict, as
-    pyroute2's atomic attributes do.
+    A structure whose only member is called "value" is that value itself instead of a dict, as
+    pyroute2's atomic attributes are.
     """
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
@@ -40,24 +40,12 @@ class Layout:
         self._struct = struct.Struct("=" + "".join(f.lstrip(">") for _, f in fields if f != "s"))
         self.size = self._struct.size
         self._names = tuple(name for name, _ in fixed)
-        self._defaults = tuple((name, b"" if fmt[-1] == "s" else 0) for name, fmt in fixed)
         # One Struct has one byte order, so members in network order are swapped beside it.
         self._swapped = [
-            (index, socket.htons if fmt == ">H" else socket.htonl)
+            (index, socket.ntohs if fmt == ">H" else socket.ntohl)
             for index, (_, fmt) in enumerate(fixed)
             if fmt.startswith(">")
         ]
-
-    def pack(self, value: Any) -> bytes:
-        """Pack the members; absent ones are zero. Raises struct.error for what does not fit."""
-        if self.atomic:
-            return bytes(value) if self.tail else self._struct.pack(value)
-        get = dict.get
-        values = [get(value, name, default) for name, default in self._defaults]
-        for index, swap in self._swapped:
-            values[index] = swap(values[index])
-        packed = self._struct.pack(*values)
-        return packed + bytes(value[self.tail]) if self.tail else packed
 
     def unpack(self, data: bytes | bytearray, offset: int, end: int) -> Any:
         """Read the structure at `offset`. Raises struct.error when it does not end before `end`."""
@@ -81,7 +69,7 @@ def zero_octets(fields: Fields) -> dict[str, bytes]:
 
 
 class _Attribute:
-    """How one entry of an nla_map is packed."""
+    """How one entry of an nla_map is read."""
 
     __slots__ = ("layout", "name", "repeated", "type")
 
@@ -91,13 +79,6 @@ class _Attribute:
         self.layout = Layout(getattr(nla_class, "element", nla_class.fields))
         self.repeated = hasattr(nla_class, "element")
 
-    def pack(self, value: Any) -> bytes:
-        payload = (
-            b"".join(map(self.layout.pack, value)) if self.repeated else self.layout.pack(value)
-        )
-        header = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(payload), self.type)
-        return header + payload + _ALIGNMENT_PADDING[len(payload) & 3]
-
     def unpack(self, data: bytes | bytearray, offset: int, end: int) -> Any:
         if not self.repeated:
             return self.layout.unpack(data, offset, end)
@@ -106,13 +87,12 @@ class _Attribute:
 
 
 class FlatMessage(nlmsg):
-    """A netlink message that encodes and decodes itself through flat layouts.
+    """A netlink message that decodes itself through flat layouts.
 
-    `attrs` holds (name, value) pairs, in wire order, after `decode` as well as before `encode`.
+    `attrs` holds (name, value) pairs, in wire order.
     """
 
     layout: ClassVar[Layout]
-    _by_name: ClassVar[dict[str, _Attribute]]
     _by_type: ClassVar[dict[int, _Attribute]]
 
     def __init_subclass__(cls) -> None:
@@ -123,33 +103,12 @@ class FlatMessage(nlmsg):
             for number, (name, kind) in enumerate(cls.nla_map)
             if kind != "none"
         ]
-        cls._by_name = {attribute.name: attribute for attribute in attributes}
         cls._by_type = {attribute.type: attribute for attribute in attributes}
 
     def __repr__(self) -> str:
         """Name the attributes but not their values: pyroute2 logs whole messages, keys included."""
         members = {name: self[name] for name in self if name not in ("header", "attrs")}
         return f"{type(self).__name__}({members}, attrs={[name for name, _ in self['attrs']]})"
-
-    def encode(self) -> None:
-        """Write the whole message to `data`."""
-        structure = self.layout.pack(self)
-        padding = _ALIGNMENT_PADDING[len(structure) & 3]
-        by_name = self._by_name
-        attributes = b"".join(by_name[name].pack(value) for name, value in self["attrs"])
-        header = self["header"]
-        length = _HEADER.size + len(structure)
-        if attributes:
-            length += len(padding) + len(attributes)
-        self.length = header["length"] = length
-        packed_header = _HEADER.pack(
-            length,
-            header.get("type", 0),
-            header.get("flags", 0),
-            header.get("sequence_number", 0),
-            header.get("pid", 0),
-        )
-        self.data = bytearray(packed_header + structure + padding + attributes)
 
     def decode(self) -> None:
         """Read the message that starts at `offset` of `data`.
@@ -165,7 +124,7 @@ class FlatMessage(nlmsg):
 
     def _decode(self) -> None:
         data, start = self.data, self.offset
-        length, number, flags, sequence_number, pid = _HEADER.unpack_from(data, start)
+        length, number, flags, sequence_number, pid = HEADER.unpack_from(data, start)
         self.length = length
         self["header"] = {
             "length": length,
@@ -175,17 +134,17 @@ class FlatMessage(nlmsg):
             "pid": pid,
         }
         end = min(start + length, len(data))
-        offset = start + _HEADER.size
+        offset = start + HEADER.size
         self.update(self.layout.unpack(data, offset, end))
         offset += self.layout.size + 3 & ~3
         attributes: list[tuple[str, Any]] = []
-        while offset + _ATTRIBUTE.size <= end:
-            length, number = _ATTRIBUTE.unpack_from(data, offset)
-            if length < _ATTRIBUTE.size or offset + length > end:
+        while offset + ATTRIBUTE.size <= end:
+            length, number = ATTRIBUTE.unpack_from(data, offset)
+            if length < ATTRIBUTE.size or offset + length > end:
                 raise struct.error(f"attribute of {length} octets in {end - offset}")
             attribute = self._by_type.get(number & _ATTRIBUTE_TYPE)
             if attribute is not None:
-                value = attribute.unpack(data, offset + _ATTRIBUTE.size, offset + length)
+                value = attribute.unpack(data, offset + ATTRIBUTE.size, offset + length)
                 attributes.append((attribute.name, value))
             offset += length + 3 & ~3
         self["attrs"] = attributes

@@ -3,26 +3,35 @@
 import struct
 from typing import Any, ClassVar
 
-from pyroute2.netlink import NLMSG_ERROR, nlmsg
+from pyroute2.netlink import nlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.marshal import Marshal
 
 from xfrm import messages
 from xfrm.constants import MessageType
+from xfrm.flat import HEADER
+from xfrm.packing import find_attribute
 
-_ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
+_NLM_F_CAPPED = 0x100
+_NLM_F_ACK_TLVS = 0x200
+_NLMSGERR_ATTR_MSG = 1
+_ERROR = struct.Struct("=IHHIIiI")
+"""struct nlmsghdr, and struct nlmsgerr as far as the length of the request."""
+_ERROR_MEMBERS = HEADER.size + 4
 
 
-def acknowledged(data: bytes) -> int | None:
-    """The sequence number of the request that a datagram acknowledges; None for all else.
-
-    Acknowledgements are most of what is read, and each is a datagram of its own.
-    """
-    if len(data) < _ACKNOWLEDGEMENT.size:
+def explanation(data: bytes | bytearray, offset: int = 0) -> str | None:
+    """The text of an extended acknowledgement, the NLMSG_ERROR at `offset`."""
+    length, _, flags, _, _, _, request_length = _ERROR.unpack_from(data, offset)
+    if not flags & _NLM_F_ACK_TLVS:
         return None
-    length, number, _, sequence_number, _, error = _ACKNOWLEDGEMENT.unpack_from(data)
-    alone = number == NLMSG_ERROR and length == len(data)
-    return sequence_number if alone and not error else None
+    # The request's header is always there, its payload only where it is not capped.
+    echoed = HEADER.size if flags & _NLM_F_CAPPED else request_length + 3 & ~3
+    start, end = offset + _ERROR_MEMBERS + echoed, offset + length
+    found = find_attribute(data, start, end, _NLMSGERR_ATTR_MSG)
+    if found is None:
+        return None
+    return bytes(data[found[1] : found[2]]).rstrip(b"\0").decode("ascii", "replace")
 
 
 class xfrmerr(nlmsg):  # noqa: N801
@@ -33,14 +42,11 @@ class xfrmerr(nlmsg):  # noqa: N801
     """
 
     fields = (("error", "i"),)
-    _NLM_F_CAPPED = 0x100
-    _NLM_F_ACK_TLVS = 0x200
-    _NLMSGERR_ATTR_MSG = 1
 
     def decode(self) -> None:
         """Read the error and the text of an extended acknowledgement."""
-        length, number, flags, sequence_number, pid = struct.unpack_from(
-            "=IHHII", self.data, self.offset
+        length, number, flags, sequence_number, pid, error, _ = _ERROR.unpack_from(
+            self.data, self.offset
         )
         self["header"] = {
             "length": length,
@@ -49,22 +55,8 @@ class xfrmerr(nlmsg):  # noqa: N801
             "sequence_number": sequence_number,
             "pid": pid,
         }
-        error, request_length = struct.unpack_from("=iI", self.data, self.offset + 16)
         self["error"] = error
-        self["message"] = None
-        if flags & self._NLM_F_ACK_TLVS:
-            # The request's header is always there, its payload only where it is not capped.
-            echoed = 16 if flags & self._NLM_F_CAPPED else request_length + 3 & ~3
-            self["message"] = self._text(self.offset + 20 + echoed, self.offset + length)
-
-    def _text(self, offset: int, end: int) -> str | None:
-        while offset + 4 <= end:
-            length, number = struct.unpack_from("=HH", self.data, offset)
-            if number == self._NLMSGERR_ATTR_MSG:
-                text = bytes(self.data[offset + 4 : offset + length])
-                return text.rstrip(b"\0").decode("ascii", "replace")
-            offset += max(length + 3 & ~3, 4)
-        return None
+        self["message"] = explanation(self.data, self.offset)
 
 
 class MarshalXfrm(Marshal):

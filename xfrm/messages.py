@@ -199,13 +199,6 @@ class xfrmmsg(FlatMessage):  # noqa: N801  pyroute2's way to call a message
         element = XFRM_USER_TMPL
         fields = ()
 
-        def ft_encode(self, offset: int) -> tuple[int, int]:
-            """Write the templates; say where they end."""
-            layout = Layout(self.element)
-            packed = b"".join(layout.pack(template) for template in self.value)
-            self.data.extend(packed)
-            return offset + len(packed), 0
-
         def ft_decode(self, offset: int) -> None:
             """Read as many templates as fit."""
             layout = Layout(self.element)

@@ -1,4 +1,4 @@
-"""NETLINK_XFRM sockets on pyroute2's asyncio core.
+"""NETLINK_XFRM sockets: one for requests, and pyroute2's for dumps and for notifications.
 
 Linux carries out a NETLINK_XFRM request inside the system call that sends it, so its answer can be
 read at once. `RequestSocket.exchange` does that: several requests go out in one datagram, and
@@ -8,11 +8,12 @@ half way. Dumps come in parts, which are awaited.
 
 import asyncio
 import errno
-import itertools
+import socket
+import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ERROR
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nlsocket import AsyncNetlinkSocket, NetlinkRequest
@@ -20,9 +21,9 @@ from pyroute2.netlink.nlsocket import AsyncNetlinkSocket, NetlinkRequest
 from xfrm.constants import NETLINK_XFRM, Group, MessageType
 from xfrm.errors import KernelError
 from xfrm.events import Event, Resync, decode_event
-from xfrm.flat import FlatMessage
-from xfrm.marshal import MarshalXfrm, acknowledged
-from xfrm.sockets import enlarge_receive_buffer
+from xfrm.flat import HEADER, FlatMessage
+from xfrm.marshal import MarshalXfrm, explanation
+from xfrm.sockets import HasOptions, enlarge_receive_buffer
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK = 10
@@ -31,34 +32,118 @@ NETLINK_EXT_ACK = 11
 EVENT_BUFFER = 4 * 1024 * 1024
 """Octets. An EXPIRE takes about 1 kB of it, so the SAs of 2000 clients may expire at once."""
 
-_FIRST_SEQUENCE_NUMBER = 0x10000
-"""pyroute2 numbers its own requests below this."""
-_SEQUENCE_NUMBERS = 0x70000000
+ANSWER_BUFFER = 1024 * 1024
+"""Octets. An acknowledgement takes about 1 kB of it, an SA 2 kB."""
+
+_SEQUENCE_NUMBERS = 0x7FFFFFFF
 _LARGEST_DATAGRAM = 65536
+_ANSWER = struct.Struct("=IHHIIi")
+"""A header, and the first member of struct nlmsgerr: minus the errno, 0 where all went well."""
 
 _ANSWERED = frozenset({MessageType.ALLOCSPI, MessageType.GETSA, MessageType.GETPOLICY})
 """Requests that need no acknowledgement: the answer is a message, or an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A message with its netlink type, and flags beside NLM_F_REQUEST and NLM_F_ACK."""
+class Request(Struct, frozen=True):
+    """The body of a message, its netlink type, and flags beside NLM_F_REQUEST and NLM_F_ACK."""
 
-    message: FlatMessage
-    type: int
+    body: bytes
+    """What follows the header: a multiple of four octets."""
+    type: MessageType
     flags: int = 0
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What became of a request: 0 or an errno, the kernel's words on it, the message that came."""
 
     errno: int
     detail: str | None = None
-    message: FlatMessage | None = None
+    message: bytes | None = None
 
 
-class _XfrmSocket(AsyncNetlinkSocket):
+class XfrmSocket(socket.socket):
+    """A NETLINK_XFRM socket that does not wait. Making one raises KernelError."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        try:
+            super().__init__(socket.AF_NETLINK, kind, NETLINK_XFRM)
+            self.bind((0, 0))
+            _keep_keys_back(self)
+        except OSError as error:
+            raise KernelError(error.errno or 0, "open", "NETLINK_XFRM socket") from error
+        enlarge_receive_buffer(self, ANSWER_BUFFER)
+
+
+class RequestSocket:
+    """Sends requests and gets their answers."""
+
+    def __init__(self) -> None:
+        self._socket: XfrmSocket | None = None
+        self._number = 1
+        self._buffer = bytearray(_LARGEST_DATAGRAM)
+
+    def open(self) -> None:
+        """Make the socket. Raises KernelError."""
+        self._socket = XfrmSocket()
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def exchange(self, requests: Sequence[Request]) -> list[Answer]:
+        """Send the requests in one datagram; give the answer to each, in the same order.
+
+        The kernel carries out all of them, also those behind one it refuses. ENOBUFS as the answer
+        means that the kernel had no room for it: whether the request was carried out is unknown.
+        """
+        assert self._socket is not None, "it is open"
+        first = self._number
+        self._number = (first + len(requests)) % _SEQUENCE_NUMBERS
+        parts: list[bytes] = []
+        for number, request in enumerate(requests, first):
+            flags = NLM_F_REQUEST | request.flags
+            if request.type not in _ANSWERED:
+                flags |= NLM_F_ACK
+            length = HEADER.size + len(request.body)
+            parts.append(HEADER.pack(length, request.type, flags, number, 0))
+            parts.append(request.body)
+        try:
+            self._socket.send(b"".join(parts))
+        except OSError as error:
+            return [Answer(error.errno or errno.EIO) for _ in requests]
+        answers = [Answer(errno.ENOBUFS) for _ in requests]
+        left = len(requests)
+        while left:
+            try:
+                left -= self._read_answer(self._socket, answers, first)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                # Tells once that answers were dropped; others may still wait behind.
+                if error.errno != errno.ENOBUFS:
+                    raise
+        return answers
+
+    def _read_answer(self, sock: XfrmSocket, answers: list[Answer], first: int) -> bool:
+        """Read a datagram, which is one answer; False for one that nobody waits for any more."""
+        size = sock.recv_into(self._buffer)
+        _, kind, _, number, _, code = _ANSWER.unpack_from(self._buffer)
+        if not first <= number < first + len(answers):
+            return False
+        answer = answers[number - first]
+        if kind != NLMSG_ERROR:
+            answer.errno = 0
+            answer.message = bytes(self._buffer[:size])
+            return True
+        answer.errno = -code
+        if code:
+            answer.detail = explanation(self._buffer)
+        return True
+
+
+class _ListeningSocket(AsyncNetlinkSocket):
     marshal_class = MarshalXfrm
 
     def __init__(self) -> None:
@@ -70,78 +155,21 @@ class _XfrmSocket(AsyncNetlinkSocket):
             await self.setup_endpoint()
             # Multicasts pass over a socket without a port; (0, 0) has the kernel choose one.
             self.socket.bind((0, 0))
-            # A refused request comes back without its payload, which may hold keys.
-            self.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-            self.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+            _keep_keys_back(self)
         except OSError as error:
             raise KernelError(error.errno or 0, "open", "NETLINK_XFRM socket") from error
 
 
-class RequestSocket(_XfrmSocket):
-    """Sends requests and gets their answers."""
+class DumpSocket(_ListeningSocket):
+    """Gets everything of one kind."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._counter = itertools.count()
-        self._dump_lock = asyncio.Lock()
-
-    def exchange(self, requests: Sequence[Request]) -> list[Answer]:
-        """Send the requests in one datagram; give the answer to each, in the same order.
-
-        The kernel carries out all of them, also those behind one it refuses. ENOBUFS as the answer
-        means that the kernel had no room for it: whether the request was carried out is unknown.
-        """
-        pending: dict[int, Answer] = {}
-        data = bytearray()
-        for request in requests:
-            number = _FIRST_SEQUENCE_NUMBER + next(self._counter) % _SEQUENCE_NUMBERS
-            acknowledge = 0 if request.type in _ANSWERED else NLM_F_ACK
-            request.message["header"].update(
-                type=request.type,
-                flags=NLM_F_REQUEST | acknowledge | request.flags,
-                sequence_number=number,
-            )
-            request.message.encode()
-            data += request.message.data
-            pending[number] = Answer(errno.ENOBUFS)
-        answers = list(pending.values())
-        try:
-            self.send(data)
-        except OSError as error:
-            return [Answer(error.errno or errno.EIO) for _ in requests]
-        while pending:
-            try:
-                self._read_answer(pending)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                # Tells once that answers were dropped; others may still wait behind.
-                if error.errno != errno.ENOBUFS:
-                    raise
-        return answers
-
-    def _read_answer(self, pending: dict[int, Answer]) -> None:
-        data = self.recv(_LARGEST_DATAGRAM)
-        number = acknowledged(data)
-        if number in pending:
-            pending.pop(number).errno = 0
-            return
-        for message in self.marshal.parse(data):
-            number = message["header"]["sequence_number"]
-            answer = pending.pop(number, None)
-            if answer is None:
-                self.enqueue(data, None)  # a part of a dump that goes on meanwhile
-                return
-            if message["header"]["type"] == NLMSG_ERROR:
-                answer.errno = -message["error"]
-                answer.detail = message["message"]
-            else:
-                answer.errno = 0
-                answer.message = message
+        self._lock = asyncio.Lock()
 
     async def dump(self, message: FlatMessage, message_type: int) -> list[FlatMessage]:
         """Get everything of one kind. Raises KernelError."""
-        async with self._dump_lock:  # the kernel answers a second one with EBUSY
+        async with self._lock:  # the kernel answers a second one with EBUSY
             request = NetlinkRequest(
                 self, message, msg_type=message_type, msg_flags=NLM_F_REQUEST | NLM_F_DUMP
             )
@@ -152,7 +180,7 @@ class RequestSocket(_XfrmSocket):
                 raise KernelError(error.code, "dump", MessageType(message_type).name) from None
 
 
-class EventSocket(_XfrmSocket):
+class EventSocket(_ListeningSocket):
     """Receives notifications."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
@@ -177,3 +205,9 @@ class EventSocket(_XfrmSocket):
             elif error.code == errno.ENOBUFS:
                 self._error_event.clear()  # the socket goes on working
                 self._on_event(Resync())
+
+
+def _keep_keys_back(sock: HasOptions) -> None:
+    """Have refused requests, which may hold keys, come back without payload, and with words."""
+    sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+    sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)

@@ -6,51 +6,73 @@ from typing import Any
 from xfrm import messages
 from xfrm.constants import XFRM_INF, Action, Direction, Mode
 from xfrm.model import Policy, Template
+from xfrm.packing import attribute_head, only
 from xfrm.selectors import (
     decode_mark,
     decode_selector,
     encode_mark,
-    encode_selector,
     family_of,
     pack_address,
+    pack_selector,
     unpack_address,
 )
 
 _ALL_ALGORITHMS = 0xFFFFFFFF
-_UNLIMITED = dict.fromkeys(
-    (
-        "lft_soft_byte_limit",
-        "lft_hard_byte_limit",
-        "lft_soft_packet_limit",
-        "lft_hard_packet_limit",
-    ),
-    XFRM_INF,
+_UNLIMITED = only(
+    messages.XFRM_LIFETIME_CFG,
+    *("soft_byte_limit", "hard_byte_limit", "soft_packet_limit", "hard_packet_limit"),
+).pack(XFRM_INF, XFRM_INF, XFRM_INF, XFRM_INF)
+_POLICY = only(messages.userpolicy_info.fields, "sel", "lft", "priority", "index", "dir", "action")
+_POLICY_ID = only(messages.userpolicy_id.fields, "sel", "index", "dir")
+_TEMPLATE = only(
+    messages.XFRM_USER_TMPL,
+    *("id_daddr", "id_spi", "id_proto", "family", "saddr", "reqid", "mode"),
+    *("aalgos", "ealgos", "calgos"),
 )
+_TEMPLATES = attribute_head("XFRMA_TMPL")
 
 
-def encode_policy(policy: Policy) -> messages.userpolicy_info:
+def encode_policy(policy: Policy) -> bytes:
     """The body of XFRM_MSG_NEWPOLICY and XFRM_MSG_UPDPOLICY."""
-    message = messages.userpolicy_info()
-    message.update(_UNLIMITED)
-    message.update(encode_selector(policy.selector))
-    message.update(
-        priority=policy.priority, index=policy.index, dir=policy.direction, action=policy.action
+    structure = pack_policy(policy)
+    if not policy.templates:
+        return structure + encode_mark(policy.mark)
+    templates = b"".join(map(pack_template, policy.templates))
+    return structure + _TEMPLATES(len(templates)) + templates + encode_mark(policy.mark)
+
+
+def pack_policy(policy: Policy) -> bytes:
+    """A struct xfrm_userpolicy_info."""
+    return _POLICY.pack(
+        pack_selector(policy.selector),
+        _UNLIMITED,
+        policy.priority,
+        policy.index,
+        policy.direction,
+        policy.action,
     )
-    attributes: list[tuple[str, Any]] = []
-    if policy.templates:
-        templates = [_encode_template(template) for template in policy.templates]
-        attributes.append(("XFRMA_TMPL", templates))
-    message["attrs"] = attributes + encode_mark(policy.mark)
-    return message
 
 
-def encode_policy_id(policy: Policy) -> messages.userpolicy_id:
+def encode_policy_id(policy: Policy) -> bytes:
     """The body of XFRM_MSG_GETPOLICY and XFRM_MSG_DELPOLICY: by index, else by selector."""
-    message = messages.userpolicy_id()
-    message.update(encode_selector(policy.selector))
-    message.update(index=policy.index, dir=policy.direction)
-    message["attrs"] = encode_mark(policy.mark)
-    return message
+    structure = _POLICY_ID.pack(pack_selector(policy.selector), policy.index, policy.direction)
+    return structure + encode_mark(policy.mark)
+
+
+def pack_template(template: Template) -> bytes:
+    """A struct xfrm_user_tmpl, for SAs of any algorithms."""
+    return _TEMPLATE.pack(
+        pack_address(template.dst),
+        template.spi.to_bytes(4, "big"),
+        template.protocol,
+        family_of(template.dst or template.src or ""),
+        pack_address(template.src),
+        template.reqid,
+        template.mode,
+        _ALL_ALGORITHMS,
+        _ALL_ALGORITHMS,
+        _ALL_ALGORITHMS,
+    )
 
 
 def decode_policy(message: Mapping[str, Any]) -> Policy:
@@ -65,21 +87,6 @@ def decode_policy(message: Mapping[str, Any]) -> Policy:
         mark=decode_mark(attributes),
         index=message["index"],
     )
-
-
-def _encode_template(template: Template) -> dict[str, Any]:
-    return {
-        "id_daddr": pack_address(template.dst),
-        "id_spi": template.spi,
-        "id_proto": template.protocol,
-        "family": family_of(template.dst or template.src or ""),
-        "saddr": pack_address(template.src),
-        "reqid": template.reqid,
-        "mode": template.mode,
-        "aalgos": _ALL_ALGORITHMS,
-        "ealgos": _ALL_ALGORITHMS,
-        "calgos": _ALL_ALGORITHMS,
-    }
 
 
 def _decode_template(members: Mapping[str, Any]) -> Template:

@@ -2,8 +2,8 @@
 
 import errno
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 
@@ -12,16 +12,16 @@ from xfrm.constants import Group, MessageType
 from xfrm.errors import KernelError
 from xfrm.events import Event
 from xfrm.model import Mark, Policy, Progress, Sa, SaState, Usage
-from xfrm.netlink import Answer, EventSocket, Request, RequestSocket
+from xfrm.netlink import Answer, DumpSocket, EventSocket, Request, RequestSocket
 from xfrm.ownership import ours
 from xfrm.policy_codec import decode_policy, encode_policy, encode_policy_id
 from xfrm.sa_codec import (
-    decode_progress,
     decode_sa_state,
-    decode_usage,
     encode_larval_sa,
     encode_sa,
     encode_sa_id,
+    read_progress,
+    read_usage,
 )
 from xfrm.usage import SaName, dump_usage
 
@@ -35,25 +35,25 @@ SEQUENCE_GAP = 1024
 BATCH = 32
 """Requests in one datagram. Each acknowledgement takes about 1 kB of the receive buffer."""
 
+_EVERY_PROTOCOL = bytes(4)
+"""A struct xfrm_usersa_flush with no protocol, filled up to four octets."""
+
 _GONE = (errno.ESRCH, errno.ENOENT)
 
 
-@dataclass(frozen=True, slots=True)
-class AddSa:
+class AddSa(Struct, frozen=True):
     """Install an SA under an SPI that nobody allocated before."""
 
     sa: Sa
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateSa:
+class UpdateSa(Struct, frozen=True):
     """Give the SPI of `Sadb.allocate_spi` its SA. To undo it is to delete the SA."""
 
     sa: Sa
 
 
-@dataclass(frozen=True, slots=True)
-class AddPolicy:
+class AddPolicy(Struct, frozen=True):
     """Install a policy."""
 
     policy: Policy
@@ -71,6 +71,7 @@ class Sadb:
 
     def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
         self._requests = RequestSocket()
+        self._dumps = DumpSocket()
         self._events = EventSocket(on_event) if on_event else None
 
     async def open(self, groups: Sequence[Group] = (Group.EXPIRE, Group.MAPPING)) -> None:
@@ -79,13 +80,15 @@ class Sadb:
         Group.ACQUIRE has a price: with a listener the kernel keeps a larval SA for each packet
         flow that has a policy but no SA, without one it drops the packet.
         """
-        await self._requests.open()
+        self._requests.open()
+        await self._dumps.open()
         if self._events is not None:
             await self._events.listen(groups)
 
     def close(self) -> None:
         """Close the sockets. What was installed stays."""
         self._requests.close()
+        self._dumps.close()
         if self._events is not None:
             self._events.close()
 
@@ -103,7 +106,7 @@ class Sadb:
         """
         body = encode_larval_sa(src, dst, reqid, lowest, highest)
         answer = self._one(Request(body, MessageType.ALLOCSPI), "allocate_spi", f"of {dst}")
-        return decode_sa_state(_message(answer)).sa.spi
+        return decode_sa_state(_sa_message(answer)).sa.spi
 
     def add_sa(self, sa: Sa) -> None:
         """Install an SA under an SPI that nobody allocated. Raises KernelError."""
@@ -125,11 +128,11 @@ class Sadb:
         """Read an SA with its counters, sequence numbers and keys. Raises KernelError."""
         body = encode_sa_id(spi, dst, mark)
         answer = self._one(Request(body, MessageType.GETSA), "get_sa", _name_of(spi, dst))
-        return decode_sa_state(_message(answer))
+        return decode_sa_state(_sa_message(answer))
 
     async def list_sas(self) -> list[SaState]:
         """Read all SAs, also those of others and larval ones. Raises KernelError."""
-        parts = await self._requests.dump(messages.usersa_id(), MessageType.GETSA)
+        parts = await self._dumps.dump(messages.usersa_id(), MessageType.GETSA)
         return [decode_sa_state(part) for part in parts]
 
     def dump_usage(self) -> AsyncIterator[list[tuple[SaName, int]]]:
@@ -150,7 +153,7 @@ class Sadb:
         )
         for answer in answers:
             _check(answer, "get_sa", _name(old))
-        self.add_sa(continuing(new, decode_progress(_message(answers[0]))))
+        self.add_sa(continuing(new, read_progress(_message(answers[0]))))
 
     def add_policy(self, policy: Policy) -> None:
         """Install a policy. Raises KernelError."""
@@ -171,7 +174,7 @@ class Sadb:
 
     async def list_policies(self) -> list[Policy]:
         """Read all policies, also those of others and of sockets. Raises KernelError."""
-        parts = await self._requests.dump(messages.userpolicy_id(), MessageType.GETPOLICY)
+        parts = await self._dumps.dump(messages.userpolicy_id(), MessageType.GETPOLICY)
         return [decode_policy(part) for part in parts]
 
     def apply(self, additions: Sequence[Addition]) -> None:
@@ -229,7 +232,7 @@ class Sadb:
             if answer.errno not in _GONE:
                 _check(answer, "remove", _name(thing))
         return [
-            decode_progress(answer.message) if answer.message else Progress() for answer in counted
+            read_progress(answer.message) if answer.message else Progress() for answer in counted
         ]
 
     def usage(self, sas: Sequence[Sa]) -> list[Usage]:
@@ -241,7 +244,7 @@ class Sadb:
                 [_question(sa) for sa in sas[start : start + BATCH]]
             )
         ]
-        return [decode_usage(answer.message) if answer.message else Usage() for answer in answers]
+        return [read_usage(answer.message) if answer.message else Usage() for answer in answers]
 
     async def purge(self) -> int:
         """Remove all that this gateway, or an earlier run of it, installed; say how many.
@@ -258,10 +261,8 @@ class Sadb:
 
     def flush(self) -> None:
         """Remove every SA and every policy, also those of others. Raises KernelError."""
-        self._one(Request(messages.usersa_flush(), MessageType.FLUSHSA), "flush", "SAs")
-        self._one(
-            Request(messages.userpolicy_flush(), MessageType.FLUSHPOLICY), "flush", "policies"
-        )
+        self._one(Request(_EVERY_PROTOCOL, MessageType.FLUSHSA), "flush", "SAs")
+        self._one(Request(b"", MessageType.FLUSHPOLICY), "flush", "policies")
 
     def _one(self, request: Request, operation: str, what: str) -> Answer:
         (answer,) = self._requests.exchange([request])
@@ -283,9 +284,15 @@ def _check(answer: Answer, operation: str, what: str) -> None:
         raise KernelError(answer.errno, operation, what, answer.detail)
 
 
-def _message(answer: Answer) -> messages.xfrmmsg:
+def _message(answer: Answer) -> bytes:
     assert answer.message is not None, "the kernel answers with a message or an error"
     return answer.message
+
+
+def _sa_message(answer: Answer) -> messages.usersa_info:
+    message = messages.usersa_info(_message(answer))
+    message.decode()
+    return message
 
 
 def _addition(addition: Addition) -> Request:

@@ -1,11 +1,23 @@
 """Addresses, selectors and marks, the parts that SAs and policies share, on the wire."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any
 
+from xfrm.messages import XFRM_SELECTOR
 from xfrm.model import Mark, Selector
+from xfrm.packing import attribute, only
 
+KEPT = 1024
+"""Addresses and selectors whose octets are kept: one rekeying asks for each several times."""
+
+_SELECTOR = only(
+    XFRM_SELECTOR,
+    *("daddr", "saddr", "dport", "dport_mask", "sport", "sport_mask"),
+    *("family", "prefixlen_d", "prefixlen_s", "proto"),
+)
+_MARK = attribute("XFRMA_MARK", "v", "m")
 _ANY = bytes(16)
 _PORT_MASK = 0xFFFF
 _WHOLE_ADDRESS: dict[int, int] = {AF_INET: 32, AF_INET6: 128}
@@ -16,6 +28,7 @@ def family_of(address: str) -> int:
     return AF_INET6 if ":" in address else AF_INET
 
 
+@lru_cache(KEPT)
 def pack_address(address: str | None) -> bytes:
     """An xfrm_address_t; None is any. Raises OSError for what is no address."""
     if address is None:
@@ -28,21 +41,25 @@ def unpack_address(family: int, packed: bytes) -> str:
     return inet_ntop(family, packed[:4] if family == AF_INET else packed)
 
 
-def encode_selector(selector: Selector) -> dict[str, Any]:
-    """The members of a struct xfrm_selector called `sel`."""
+@lru_cache(KEPT)
+def pack_selector(selector: Selector) -> bytes:
+    """A struct xfrm_selector."""
     family = family_of(selector.dst or selector.src or "")
-    return {
-        "sel_daddr": pack_address(selector.dst),
-        "sel_saddr": pack_address(selector.src),
-        "sel_dport": selector.dport,
-        "sel_dport_mask": _PORT_MASK if selector.dport else 0,
-        "sel_sport": selector.sport,
-        "sel_sport_mask": _PORT_MASK if selector.sport else 0,
-        "sel_family": family,
-        "sel_prefixlen_d": _prefix_length(family, selector.dst, selector.dst_prefix),
-        "sel_prefixlen_s": _prefix_length(family, selector.src, selector.src_prefix),
-        "sel_proto": selector.protocol,
-    }
+    return _SELECTOR.pack(
+        pack_address(selector.dst),
+        pack_address(selector.src),
+        *_pack_port(selector.dport),
+        *_pack_port(selector.sport),
+        family,
+        _prefix_length(family, selector.dst, selector.dst_prefix),
+        _prefix_length(family, selector.src, selector.src_prefix),
+        selector.protocol,
+    )
+
+
+def _pack_port(port: int) -> tuple[bytes, bytes]:
+    """A port and its mask."""
+    return port.to_bytes(2, "big"), (_PORT_MASK if port else 0).to_bytes(2, "big")
 
 
 def _prefix_length(family: int, address: str | None, prefix: int | None) -> int:
@@ -52,7 +69,7 @@ def _prefix_length(family: int, address: str | None, prefix: int | None) -> int:
 
 
 def decode_selector(members: Mapping[str, Any]) -> Selector:
-    """The reverse of `encode_selector`; a mask that is not all ones counts as any port."""
+    """The reverse of `pack_selector`; a mask that is not all ones counts as any port."""
     family = members["sel_family"]
     src, src_prefix = _network(family, members["sel_saddr"], members["sel_prefixlen_s"])
     dst, dst_prefix = _network(family, members["sel_daddr"], members["sel_prefixlen_d"])
@@ -77,9 +94,9 @@ def _network(family: int, packed: bytes, prefix: int) -> tuple[str | None, int |
     return unpack_address(family, packed), None if prefix == _WHOLE_ADDRESS[family] else prefix
 
 
-def encode_mark(mark: Mark | None) -> list[tuple[str, Any]]:
-    """The attributes for a mark: one or none."""
-    return [] if mark is None else [("XFRMA_MARK", {"v": mark.value, "m": mark.mask})]
+def encode_mark(mark: Mark | None) -> bytes:
+    """The attribute for a mark, if there is one."""
+    return b"" if mark is None else _MARK(*mark)
 
 
 def decode_mark(attributes: Mapping[str, Any]) -> Mark | None:

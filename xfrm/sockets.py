@@ -5,18 +5,10 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from xfrm.constants import (
-    IPPROTO_ESP,
-    UDP_ENCAP,
-    XFRM_INF,
-    Action,
-    Direction,
-    Mode,
-    UdpEncap,
-)
+from xfrm.constants import UDP_ENCAP, Direction, UdpEncap
 from xfrm.errors import KernelError
-from xfrm.flat import Layout
-from xfrm.messages import XFRM_USER_TMPL, XFRM_USERPOLICY_INFO
+from xfrm.model import Policy, Selector, Template
+from xfrm.policy_codec import pack_policy, pack_template
 
 IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
@@ -27,9 +19,6 @@ SO_MARK = 36
 SO_RCVMARK = 75
 """Linux 5.19 and later: a received packet's mark arrives as an SO_MARK control message."""
 
-_USERPOLICY = Layout(XFRM_USERPOLICY_INFO)
-_TEMPLATE = Layout(XFRM_USER_TMPL)
-_ALL_ALGORITHMS = 0xFFFFFFFF
 _PKTINFO = struct.Struct("=i4s4s")
 _MARK = struct.Struct("=I")
 
@@ -77,31 +66,12 @@ def through_sa(reqid: int) -> bytes:
 
     The SAs are of transport mode. What the socket sends is left to the machine's policies.
     """
-    template = {
-        "id_proto": IPPROTO_ESP,
-        "family": socket.AF_INET,
-        "reqid": reqid,
-        "mode": Mode.TRANSPORT,
-        "aalgos": _ALL_ALGORITHMS,
-        "ealgos": _ALL_ALGORITHMS,
-        "calgos": _ALL_ALGORITHMS,
-    }
-    return _allow(Direction.IN) + _TEMPLATE.pack(template)
+    return _allow(Direction.IN) + pack_template(Template(src=None, dst=None, reqid=reqid))
 
 
 def _allow(direction: Direction) -> bytes:
     """A policy that lets everything pass, save what templates behind it ask for."""
-    return _USERPOLICY.pack(
-        {
-            "sel_family": socket.AF_INET,
-            "dir": direction,
-            "action": Action.ALLOW,
-            "lft_soft_byte_limit": XFRM_INF,
-            "lft_hard_byte_limit": XFRM_INF,
-            "lft_soft_packet_limit": XFRM_INF,
-            "lft_hard_packet_limit": XFRM_INF,
-        }
-    )
+    return pack_policy(Policy(Selector(), direction))
 
 
 def accept_esp_in_udp(sock: socket.socket) -> None:

@@ -16,19 +16,16 @@ from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
 from xfrm import messages
 from xfrm.constants import NETLINK_XFRM, MessageType
 from xfrm.errors import KernelError
-from xfrm.flat import Fields
+from xfrm.flat import HEADER
+from xfrm.packing import NUMBERS, find_attribute, only
 from xfrm.selectors import unpack_address
 
 PIECE = 8192
 """Octets read at a time. The kernel makes no larger datagrams of a dump than are asked for: a dozen
 SAs, some 100 microseconds."""
 
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 _MARK = struct.Struct("=I")
 _ERROR = struct.Struct("=i")
-_WANTED = ("id_daddr", "id_spi", "curlft_bytes", "family")
-_MARK_ATTRIBUTE = [name for name, _ in messages.xfrmmsg.nla_map].index("XFRMA_MARK")
 
 
 class SaName(NamedTuple):
@@ -40,30 +37,20 @@ class SaName(NamedTuple):
     """0 for none."""
 
 
-def _layout(fields: Fields) -> struct.Struct:
-    """The structure with all members skipped but those wanted, which keep their order."""
-    formats = (
-        fmt.lstrip(">") if name in _WANTED else f"{struct.calcsize('=' + fmt.lstrip('>'))}x"
-        for name, fmt in fields
-    )
-    return struct.Struct("=" + "".join(formats))
-
-
-_SA = _layout(messages.usersa_info.fields)
-_ATTRIBUTES = _HEADER.size + (_SA.size + 3 & ~3)
+_SA = only(messages.usersa_info.fields, "id_daddr", "id_spi", "curlft_bytes", "family")
+_ATTRIBUTES = HEADER.size + _SA.size
 
 
 async def dump_usage() -> AsyncIterator[list[tuple[SaName, int]]]:
     """Every SA and its octets, in pieces. Raises KernelError."""
-    request = messages.usersa_id()
+    body = bytes(messages.usersa_id.layout.size)
     flags = NLM_F_REQUEST | NLM_F_DUMP
-    request["header"].update(type=MessageType.GETSA, flags=flags, sequence_number=1)
-    request.encode()
+    request = HEADER.pack(HEADER.size + len(body), MessageType.GETSA, flags, 1, 0) + body
     loop = asyncio.get_running_loop()
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     try:
         with socket.socket(socket.AF_NETLINK, kind, NETLINK_XFRM) as sock:
-            sock.send(request.data)
+            sock.send(request)
             while True:
                 piece = await loop.sock_recv(sock, PIECE)
                 yield list(parse_usage(piece))
@@ -77,31 +64,27 @@ async def dump_usage() -> AsyncIterator[list[tuple[SaName, int]]]:
 def parse_usage(datagram: bytes) -> Iterator[tuple[SaName, int]]:
     """The SAs of one datagram of a dump. Raises OSError where it is a refusal."""
     start = 0
-    while start + _HEADER.size <= len(datagram):
-        length, number, _, _, _ = _HEADER.unpack_from(datagram, start)
+    while start + HEADER.size <= len(datagram):
+        length, number, _, _, _ = HEADER.unpack_from(datagram, start)
         if number == NLMSG_ERROR:
-            (code,) = _ERROR.unpack_from(datagram, start + _HEADER.size)
+            (code,) = _ERROR.unpack_from(datagram, start + HEADER.size)
             raise OSError(-code, "refused")
         if number == MessageType.NEWSA:
-            address, spi, octets, family = _SA.unpack_from(datagram, start + _HEADER.size)
+            address, spi, octets, family = _SA.unpack_from(datagram, start + HEADER.size)
             mark = _mark(datagram, start + _ATTRIBUTES, start + length)
-            yield SaName(socket.ntohl(spi), unpack_address(family, address), mark), octets
-        start += max(length + 3 & ~3, _HEADER.size)
+            yield SaName(int.from_bytes(spi), unpack_address(family, address), mark), octets
+        start += max(length + 3 & ~3, HEADER.size)
 
 
 def _mark(datagram: bytes, offset: int, end: int) -> int:
-    while offset + _ATTRIBUTE.size <= end:
-        length, number = _ATTRIBUTE.unpack_from(datagram, offset)
-        if number == _MARK_ATTRIBUTE:
-            return int(_MARK.unpack_from(datagram, offset + _ATTRIBUTE.size)[0])
-        offset += max(length + 3 & ~3, _ATTRIBUTE.size)
-    return 0
+    found = find_attribute(datagram, offset, end, NUMBERS["XFRMA_MARK"])
+    return int(_MARK.unpack_from(datagram, found[1])[0]) if found else 0
 
 
 def _ends(datagram: bytes) -> bool:
     """Whether the dump's end is in this datagram, which it closes."""
     start = number = 0
-    while start + _HEADER.size <= len(datagram):
-        length, number, _, _, _ = _HEADER.unpack_from(datagram, start)
-        start += max(length + 3 & ~3, _HEADER.size)
+    while start + HEADER.size <= len(datagram):
+        length, number, _, _, _ = HEADER.unpack_from(datagram, start)
+        start += max(length + 3 & ~3, HEADER.size)
     return bool(number == NLMSG_DONE)

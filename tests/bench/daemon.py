@@ -39,7 +39,7 @@ from ikev1.wire import header, message
 from tests.bench.stopwatch import Stopwatch
 from xfrm import sadb
 from xfrm.constants import MessageType
-from xfrm.netlink import Answer, Request, RequestSocket
+from xfrm.netlink import Answer, Request, RequestSocket, XfrmSocket
 
 NO_ESP = {
     (MessageType.NEWSA, errno.EPROTONOSUPPORT),
@@ -94,10 +94,10 @@ def watched() -> Stopwatch:
     watch("log", Story, "tell")
     watch("host", IkeHost, "_carry_out", "_answer")
     watch("host", Timer, "set")
-    watch("netlink system calls", RequestSocket, "send", "recv")
+    watch("netlink system calls", XfrmSocket, "send", "recv_into")
     watch("netlink messages", RequestSocket, "exchange")
     watch("netlink messages", sadb, "encode_sa", "encode_policy", "encode_sa_id")
-    watch("netlink messages", sadb, "encode_policy_id", "decode_usage")
+    watch("netlink messages", sadb, "encode_policy_id", "read_usage", "read_progress")
     watch("SAs and policies", KernelSas, "install_inbound", "install_outbound", "remove")
     watch("UDP system calls", socket.socket, "recvmsg", "sendmsg")
     watch("host", udp.DatagramSocket, "send", "_receive")

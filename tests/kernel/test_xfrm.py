@@ -751,7 +751,8 @@ def test_apply_leaves_nothing_when_answers_are_lost(net: Lab) -> None:
 
     async def scenario() -> None:
         async with sadb_in(net.gateway) as gateway:
-            requests = gateway._requests
+            requests = gateway._requests._socket
+            assert requests is not None
             size = requests.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
             requests.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             with pytest.raises(KernelError) as refused:

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.packets import Esp, Inner, Packet, size_of
-from xfrm import messages
+from tests.support.xfrm_wire import encoded, read
 from xfrm.constants import IPPROTO_UDP, Action, Direction, MessageType
 from xfrm.events import Event, Expire, NatMapping, Resync
 from xfrm.flat import FlatMessage
-from xfrm.model import Mark, Policy, Sa, SaState, Selector
+from xfrm.model import Mark, Policy, Replay, Sa, SaState, Selector
 from xfrm.netlink import Answer, Request
 from xfrm.policy_codec import decode_policy, encode_policy
 from xfrm.sa_codec import decode_sa_state, encode_sa
@@ -142,15 +142,14 @@ class Kernel:
 
     def request(self, request: Request) -> Answer:
         """Carry out one message of NETLINK_XFRM."""
-        request.message["header"].update(type=request.type, flags=request.flags)
-        message = _reread(request.message)
+        message = read(request.type, request.body)
         match request.type:
             case MessageType.NEWSA:
                 return self._new_sa(decode_sa_state(message), dict(message["attrs"]))
             case MessageType.UPDSA:
                 return Answer(self._update_sa(decode_sa_state(message).sa))
             case MessageType.DELSA | MessageType.GETSA:
-                return self._named_sa(message, MessageType(request.type))
+                return self._named_sa(message, request.type)
             case MessageType.NEWPOLICY:
                 return Answer(self._new_policy(decode_policy(message)))
             case MessageType.DELPOLICY:
@@ -162,7 +161,7 @@ class Kernel:
         """Everything of a kind."""
         if message_type == MessageType.GETSA:
             return [_as_message(state) for state in self.all_states()]
-        return [_reread(encode_policy(policy)) for policy in self.policies]
+        return [read(MessageType.NEWPOLICY, encode_policy(policy)) for policy in self.policies]
 
     def _new_sa(self, new: SaState, attributes: dict[str, Any]) -> Answer:
         sa = new.sa
@@ -220,7 +219,7 @@ class Kernel:
         if state is None:
             return Answer(self._missing(spi, destination, mark))
         if kind is MessageType.GETSA:
-            return Answer(0, None, _as_message(state))
+            return Answer(0, None, encoded(_as_message(state)))
         self._remove(state)
         return Answer(0)
 
@@ -410,7 +409,7 @@ class _Requests:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Nothing to open."""
 
     def close(self) -> None:
@@ -419,6 +418,19 @@ class _Requests:
     def exchange(self, requests: Sequence[Request]) -> list[Answer]:
         """All of them, also those behind one that is refused."""
         return [self._kernel.request(request) for request in requests]
+
+
+class _Dumps:
+    """In place of pyroute2's."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    def close(self) -> None:
+        """Nothing to close."""
 
     async def dump(self, message: FlatMessage, message_type: int) -> list[FlatMessage]:
         """As of now."""
@@ -430,6 +442,7 @@ class _SimulatedSadb(Sadb):
 
     def __init__(self, kernel: Kernel) -> None:
         self._requests = _Requests(kernel)  # type: ignore[assignment]
+        self._dumps = _Dumps(kernel)  # type: ignore[assignment]
         self._events = None
         self._kernel = kernel
 
@@ -445,29 +458,15 @@ class _SimulatedSadb(Sadb):
             ]
 
 
-def _reread(message: FlatMessage) -> FlatMessage:
-    """The message as the other side reads it off the wire."""
-    message.encode()
-    copy = type(message)(bytes(message.data))
-    copy.decode()
-    return copy
-
-
-def _as_message(state: State) -> messages.usersa_info:
+def _as_message(state: State) -> FlatMessage:
     """The answer to XFRM_MSG_GETSA."""
-    sa = replace(state.sa, usage=None, replay=None)
-    message = encode_sa(sa)
+    window = (0,) * max(1, -(-state.sa.replay_window // 32))
+    sa = replace(state.sa, usage=None, replay=Replay(state.sent, state.highest, window))
+    message = read(MessageType.NEWSA, encode_sa(sa))
     message.update(
         curlft_bytes=state.octets, curlft_packets=state.packets, curlft_add_time=int(state.added)
     )
-    attributes = dict(message["attrs"])
-    window = attributes.get("XFRMA_REPLAY_ESN_VAL")
-    if window is not None:
-        window.update(oseq=state.sent, seq=state.highest)
-    else:
-        replay = {"oseq": state.sent, "seq": state.highest, "bitmap": 0}
-        message["attrs"].append(("XFRMA_REPLAY_VAL", replay))
-    return _reread(message)
+    return message
 
 
 def _mark_of(policy: Policy) -> int:

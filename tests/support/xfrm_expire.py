@@ -1,6 +1,5 @@
 """Ages an SA: the kernel tells its listeners of a lifetime when it is asked to."""
 
-import asyncio
 import errno
 import socket
 
@@ -8,7 +7,13 @@ from interop.netns import Host
 from xfrm import messages
 from xfrm.constants import IPPROTO_ESP, MessageType
 from xfrm.netlink import Request, RequestSocket
+from xfrm.packing import only
 from xfrm.selectors import pack_address
+
+_EXPIRE = only(
+    messages.user_expire.fields,
+    *("state_id_daddr", "state_id_spi", "state_id_proto", "state_family", "hard"),
+)
 
 
 def tell_that_it_expires(host: Host, inbound_spi: int, address: str) -> bool:
@@ -16,22 +21,13 @@ def tell_that_it_expires(host: Host, inbound_spi: int, address: str) -> bool:
 
     False if there is no such SA.
     """
-    message = messages.user_expire()
-    message.update(
-        state_id_daddr=pack_address(address),
-        state_id_spi=inbound_spi,
-        state_id_proto=IPPROTO_ESP,
-        state_family=socket.AF_INET,
-        hard=0,
+    body = _EXPIRE.pack(
+        pack_address(address), inbound_spi.to_bytes(4, "big"), IPPROTO_ESP, socket.AF_INET, 0
     )
-
-    async def tell() -> bool:
-        requests = RequestSocket()
-        await requests.open()
-        (answer,) = requests.exchange([Request(message, MessageType.EXPIRE)])
-        requests.close()
-        assert answer.errno in (0, errno.ENOENT), answer
-        return answer.errno == 0
-
+    requests = RequestSocket()
     with host.entered():
-        return asyncio.run(tell())
+        requests.open()
+    (answer,) = requests.exchange([Request(body, MessageType.EXPIRE)])
+    requests.close()
+    assert answer.errno in (0, errno.ENOENT), answer
+    return answer.errno == 0

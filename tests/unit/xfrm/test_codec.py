@@ -3,9 +3,11 @@
 import struct
 from typing import Any
 
+from tests.support.xfrm_wire import read
 from xfrm.algorithms import encryption, integrity
-from xfrm.constants import XFRM_INF, Action, Direction, Mode
+from xfrm.constants import XFRM_INF, Action, Direction, MessageType, Mode
 from xfrm.events import Acquire, Expire, NatMapping, decode_event
+from xfrm.flat import FlatMessage
 from xfrm.messages import user_acquire, user_expire, user_mapping
 from xfrm.model import Encap, Lifetime, Mark, Policy, Replay, Sa, Selector, Template
 from xfrm.policy_codec import encode_policy
@@ -19,6 +21,14 @@ def sa(**changes: Any) -> Sa:
     return Sa(spi=0x01020304, src="192.0.2.1", dst="192.0.2.2", reqid=7, **changes)
 
 
+def new_sa(made: Sa) -> FlatMessage:
+    return read(MessageType.NEWSA, encode_sa(made))
+
+
+def new_policy(policy: Policy) -> FlatMessage:
+    return read(MessageType.NEWPOLICY, encode_policy(policy))
+
+
 def test_addresses_take_the_first_octets() -> None:
     assert pack_address("192.0.2.1") == bytes([192, 0, 2, 1]) + bytes(12)
     assert pack_address("2001:db8::1")[:4] == b"\x20\x01\x0d\xb8"
@@ -26,14 +36,14 @@ def test_addresses_take_the_first_octets() -> None:
 
 
 def test_sa_without_limits_never_expires() -> None:
-    message = encode_sa(sa())
+    message = new_sa(sa())
     assert message["lft_hard_byte_limit"] == message["lft_soft_packet_limit"] == XFRM_INF
     assert message["lft_hard_add_expires_seconds"] == 0
     assert message["attrs"] == []
 
 
 def test_lifetime_limits() -> None:
-    message = encode_sa(
+    message = new_sa(
         sa(lifetime=Lifetime(soft_seconds=5, hard_seconds=6, soft_bytes=7, hard_bytes=8))
     )
     assert message["lft_soft_add_expires_seconds"] == 5
@@ -43,7 +53,7 @@ def test_lifetime_limits() -> None:
 
 
 def test_attributes_of_an_sa() -> None:
-    message = encode_sa(
+    message = new_sa(
         sa(
             encryption=encryption("aes-cbc", b"k" * 16),
             integrity=integrity("hmac-sha1-96", b"m" * 20),
@@ -56,14 +66,23 @@ def test_attributes_of_an_sa() -> None:
     )
     assert message["replay_window"] == 32
     assert dict(message["attrs"]) == {
-        "XFRMA_ALG_CRYPT": {"alg_name": b"cbc(aes)", "alg_key_len": 128, "alg_key": b"k" * 16},
+        "XFRMA_ALG_CRYPT": {
+            "alg_name": b"cbc(aes)".ljust(64, b"\0"),
+            "alg_key_len": 128,
+            "alg_key": b"k" * 16,
+        },
         "XFRMA_ALG_AUTH_TRUNC": {
-            "alg_name": b"hmac(sha1)",
+            "alg_name": b"hmac(sha1)".ljust(64, b"\0"),
             "alg_key_len": 160,
             "alg_trunc_len": 96,
             "alg_key": b"m" * 20,
         },
-        "XFRMA_ENCAP": {"encap_type": 2, "encap_sport": 4500, "encap_dport": 40000},
+        "XFRMA_ENCAP": {
+            "encap_type": 2,
+            "encap_sport": 4500,
+            "encap_dport": 40000,
+            "encap_oa": bytes(16),
+        },
         "XFRMA_MTIMER_THRESH": 5,
         "XFRMA_SET_MARK": 4,
         "XFRMA_SET_MARK_MASK": 12,
@@ -73,26 +92,28 @@ def test_attributes_of_an_sa() -> None:
 
 
 def test_window_that_needs_the_large_structure() -> None:
-    message = encode_sa(sa(replay_window=33, replay=Replay(sent=1, received=2, bitmap=(3,))))
+    message = new_sa(sa(replay_window=33, replay=Replay(sent=1, received=2, bitmap=(3,))))
     assert message["replay_window"] == 0
     assert message.get_attr("XFRMA_REPLAY_ESN_VAL") == {
         "bmp_len": 2,
         "oseq": 1,
         "seq": 2,
+        "oseq_hi": 0,
+        "seq_hi": 0,
         "replay_window": 33,
         "bmp": struct.pack("=2I", 3, 0),
     }
 
 
 def test_ports_are_matched_whole_or_not_at_all() -> None:
-    message = encode_policy(Policy(Selector(dport=1701, protocol=17), Direction.IN))
+    message = new_policy(Policy(Selector(dport=1701, protocol=17), Direction.IN))
     assert (message["sel_dport"], message["sel_dport_mask"]) == (1701, 0xFFFF)
     assert (message["sel_sport"], message["sel_sport_mask"]) == (0, 0)
     assert (message["sel_family"], message["sel_prefixlen_d"]) == (AF_INET, 0)
 
 
 def test_prefix_is_the_whole_address_by_default() -> None:
-    message = encode_policy(Policy(Selector("2001:db8::1", "2001:db8::", None, 32), Direction.OUT))
+    message = new_policy(Policy(Selector("2001:db8::1", "2001:db8::", None, 32), Direction.OUT))
     assert (message["sel_prefixlen_s"], message["sel_prefixlen_d"]) == (128, 32)
     assert message["sel_family"] == AF_INET6
 
@@ -104,7 +125,7 @@ def test_template_takes_any_algorithm() -> None:
         Action.ALLOW,
         templates=(Template("192.0.2.1", "192.0.2.2", reqid=7),),
     )
-    (template,) = encode_policy(policy).get_attr("XFRMA_TMPL")
+    (template,) = new_policy(policy).get_attr("XFRMA_TMPL")
     assert template["aalgos"] == template["ealgos"] == template["calgos"] == 0xFFFFFFFF
     assert (template["id_proto"], template["mode"], template["reqid"]) == (50, Mode.TRANSPORT, 7)
 
@@ -180,4 +201,4 @@ def test_acquire() -> None:
 
 
 def test_other_notifications_are_no_events() -> None:
-    assert event(encode_sa(sa()), 0x10, []) is None
+    assert event(new_sa(sa()), 0x10, []) is None

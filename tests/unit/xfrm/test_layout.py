@@ -1,6 +1,7 @@
 """The declared structures against C: `ctypes` lays out the same members by the compiler's rules."""
 
 import ctypes
+import sys
 from ctypes import c_char, c_int32, c_uint8, c_uint16, c_uint32, c_uint64
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from xfrm import messages
 from xfrm.flat import Layout
+from xfrm.packing import only
 
 
 class Address(ctypes.Union):
@@ -260,23 +262,23 @@ def test_templates_lie_where_c_puts_them() -> None:
 def check(fields: tuple[tuple[str, str], ...], structure: Any) -> None:
     layout = Layout(fields)
     assert layout.size == ctypes.sizeof(structure)
-    tail = {layout.tail: b""} if layout.tail else {}
-    names = {name for name, fmt in fields if not fmt.endswith("x")} - set(tail)
+    names = {name for name, fmt in fields if not fmt.endswith("x")} - {layout.tail}
     assert names == set(offsets(structure))
     for name, (offset, size) in offsets(structure).items():
         fmt = dict(fields)[name]
-        full: Any = b"\xff" * size if fmt.endswith("s") else 256**size - 1
+        full: Any = b"\xff" * size if fmt.endswith("s") or fmt[0] == ">" else 256**size - 1
         if fmt == "i":
             full = -1
         expected = bytearray(layout.size)
         expected[offset : offset + size] = b"\xff" * size
-        assert layout.pack({name: full} | tail) == bytes(expected), name
+        assert only(fields, name).pack(full) == bytes(expected), name
 
 
 def test_network_order_is_kept() -> None:
-    layout = Layout((("port", ">H"), ("spi", ">I"), ("native", "H")))
-    packed = layout.pack({"port": 0x0102, "spi": 0x03040506, "native": 7})
+    fields = (("port", ">H"), ("spi", ">I"), ("native", "H"))
+    packed = only(fields, "port", "spi", "native").pack(b"\1\2", b"\3\4\5\6", 7)
     assert packed[:6] == bytes(range(1, 7))
+    layout = Layout(fields)
     assert layout.unpack(packed, 0, len(packed)) == {
         "port": 0x0102,
         "spi": 0x03040506,
@@ -300,3 +302,15 @@ def test_attribute_numbers_are_those_of_the_header_file() -> None:
     assert numbers["XFRMA_SET_MARK_MASK"] == 30
     assert numbers["XFRMA_IF_ID"] == 31
     assert numbers["XFRMA_MTIMER_THRESH"] == 32
+
+
+def test_an_embedded_structure_is_octets() -> None:
+    fields = (("a", "B"), ("in_x", "H"), ("in_y", ">H"), ("in_pad", "2x"), ("b", "I"))
+    structure = only(fields, "in", "b")
+    assert structure.pack(b"embedd", 1) == b"\0embedd" + (1).to_bytes(4, sys.byteorder)
+
+
+@pytest.mark.parametrize("names", [("b", "a"), ("a", "c"), ("in_x", "in")])
+def test_members_that_are_not_declared_in_this_order_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="not members in this order"):
+        only((("a", "B"), ("in_x", "H"), ("b", "I")), *names)

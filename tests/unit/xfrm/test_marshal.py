@@ -4,7 +4,7 @@ import errno
 import struct
 
 from xfrm.errors import KernelError
-from xfrm.marshal import MarshalXfrm, acknowledged, xfrmerr
+from xfrm.marshal import MarshalXfrm, xfrmerr
 
 NLMSG_ERROR = 2
 CAPPED, ACK_TLVS = 0x100, 0x200
@@ -76,15 +76,3 @@ def test_general_remedy() -> None:
     error = KernelError(errno.EPERM, "flush", "SAs")
     assert error.remedy is not None
     assert "CAP_NET_ADMIN" in error.remedy
-
-
-def test_sequence_number_of_an_acknowledgement() -> None:
-    assert acknowledged(acknowledgement(0, CAPPED, REQUEST)) == 77
-
-
-def test_refusals_and_messages_are_no_acknowledgements() -> None:
-    data = acknowledgement(0, CAPPED, REQUEST)
-    assert acknowledged(acknowledgement(errno.ESRCH, CAPPED, REQUEST)) is None
-    assert acknowledged(data[:4] + struct.pack("=H", 0x10) + data[6:]) is None
-    assert acknowledged(data + data) is None
-    assert acknowledged(data[:19]) is None

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from pyroute2.netlink import NLMSG_DONE, NLMSG_ERROR
 
+from tests.support.xfrm_wire import encoded, read
 from xfrm.algorithms import encryption, integrity
 from xfrm.constants import MessageType
 from xfrm.model import Encap, Mark, Sa, Usage
@@ -29,12 +30,10 @@ def dumped(*sas: Sa) -> bytes:
     """These SAs in one datagram of a dump."""
     data = b""
     for sa in sas:
-        message = encode_sa(sa)
-        message["header"].update(type=MessageType.NEWSA)
+        message = read(MessageType.NEWSA, encode_sa(sa))
         if sa.usage is not None:
             message["curlft_bytes"] = sa.usage.bytes
-        message.encode()
-        data += bytes(message.data)
+        data += encoded(message)
     return data
 
 
