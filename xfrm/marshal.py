@@ -20,7 +20,7 @@ _ERROR = struct.Struct("=IHHIIiI")
 _ERROR_MEMBERS = HEADER.size + 4
 
 
-def explanation(data: bytes | bytearray, offset: int = 0) -> str | None:
+def explanation(data: bytes, offset: int = 0) -> str | None:
     """The text of an extended acknowledgement, the NLMSG_ERROR at `offset`."""
     length, _, flags, _, _, _, request_length = _ERROR.unpack_from(data, offset)
     if not flags & _NLM_F_ACK_TLVS:

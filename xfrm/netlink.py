@@ -81,7 +81,7 @@ class RequestSocket:
     def __init__(self) -> None:
         self._socket: XfrmSocket | None = None
         self._number = 1
-        self._buffer = bytearray(_LARGEST_DATAGRAM)
+        self._buffer = memoryview(bytearray(_LARGEST_DATAGRAM))
 
     def open(self) -> None:
         """Make the socket. Raises KernelError."""
@@ -139,7 +139,7 @@ class RequestSocket:
             return True
         answer.errno = -code
         if code:
-            answer.detail = explanation(self._buffer)
+            answer.detail = explanation(bytes(self._buffer[:size]))
         return True
 
 

@@ -74,7 +74,7 @@ def _headed(name: str, members: tuple[str, ...]) -> struct.Struct:
 
 
 def find_attribute(
-    message: bytes | bytearray, offset: int, end: int, *wanted: int
+    message: bytes, offset: int, end: int, *wanted: int
 ) -> tuple[int, int, int] | None:
     """The first attribute of these numbers: its number, and where its value begins and ends."""
     while offset + ATTRIBUTE.size <= end:

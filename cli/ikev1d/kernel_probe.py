@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from msgspec.structs import replace
-
+from cli.ikev1d.kernel_forms import algorithms
 from ikev1.core.child_sa import key_sizes
 from ikev1.core.effects import EspSuite
 from ikev1.core.proposals import ESP_ENCRYPTION, ESP_INTEGRITY, TRIPLE_DES_BITS
-from xfrm.algorithms import aead, encryption, integrity
 from xfrm.errors import KernelError
 from xfrm.model import Sa
 from xfrm.ownership import REQID_BASE
@@ -44,18 +42,15 @@ def make_probe(suite: EspSuite) -> Sa:
     encryption_size, integrity_size = key_sizes(suite)
     # Not zeros: some kernels refuse a DES key whose three parts are the same.
     key, mac_key = bytes(range(encryption_size)), bytes(integrity_size)
-    frame = Sa(spi=PROBE_SPI, src=PROBE_ADDRESS, dst=PROBE_ADDRESS, reqid=REQID_BASE)
-    return with_algorithms(frame, suite, key, mac_key)
-
-
-def with_algorithms(frame: Sa, suite: EspSuite, encryption_key: bytes, integrity_key: bytes) -> Sa:
-    """Put a suite and its keys into an SA."""
-    if suite.integrity is None:
-        return replace(frame, aead=aead(suite.encryption, encryption_key))
-    return replace(
-        frame,
-        encryption=encryption(suite.encryption, encryption_key),
-        integrity=integrity(suite.integrity, integrity_key),
+    cipher, mac, combined = algorithms(suite, key, mac_key)
+    return Sa(
+        spi=PROBE_SPI,
+        src=PROBE_ADDRESS,
+        dst=PROBE_ADDRESS,
+        reqid=REQID_BASE,
+        encryption=cipher,
+        integrity=mac,
+        aead=combined,
     )
 
 

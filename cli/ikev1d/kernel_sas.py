@@ -9,36 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from cli.ikev1d.kernel_probe import with_algorithms
+from msgspec import Struct
+
+from cli.ikev1d.kernel_forms import KernelForms, blocks, selector_of
 from cli.ikev1d.logs import ClientLog
-from ikev1.core.effects import ChildSa, Installed, InstallFailed, Path
-from xfrm.constants import IPPROTO_UDP, Action, Direction, UdpEncap
+from ikev1.core.effects import ChildSa, Installed, InstallFailed
+from xfrm.constants import Direction
 from xfrm.errors import KernelError
-from xfrm.model import Encap, Lifetime, Mark, Policy, Progress, Sa, Selector, Template
-from xfrm.ownership import PRIORITY_BLOCK, PRIORITY_CLIENT, REQID_BASE, REQID_COUNT
+from xfrm.model import Policy, Progress, Sa
 from xfrm.sadb import Addition, AddPolicy, AddSa, Sadb, continuing
 from xfrm.usage import SaName
 
-L2TP_PORT = 1701
 BATCH = 64
 """Clients before other work gets its turn: each takes some 5 microseconds."""
-KERNEL_MARGIN = 120
-"""Seconds that the kernel's hard limit is beyond the client's: the engine ends an SA before it."""
-BYTES_FACTOR = 2
-"""Our byte limit as a multiple of the client's, which must be the one to rekey."""
-MAPPING_INTERVAL = 5
-"""Seconds between reports of packets from a new address or port, before we have followed."""
-REPLAY_WINDOW = 64
-"""Packets. Wi-Fi and crowded NATs reorder more than the 32 of RFC 4303's minimum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Struct, frozen=True):
     """Octets of IP payload that a client's SAs have carried."""
 
     received: int = 0
@@ -69,7 +59,7 @@ class _Client:
     replaced: dict[int, Progress] = field(default_factory=dict)
     """How far outbound SAs had come that may be wanted again, by inbound SPI."""
     policies: dict[Direction, Policy] = field(default_factory=dict)
-    ended: Traffic = Traffic()
+    ended: Traffic = field(default_factory=Traffic)
     """Of SAs that are gone."""
 
 
@@ -87,8 +77,7 @@ class KernelSas:
 
     def __init__(self, sadb: Sadb, mark_base: int, mark_mask: int) -> None:
         self._sadb = sadb
-        self._mark_base = mark_base
-        self._mark_mask = mark_mask
+        self._forms = KernelForms(mark_base, mark_mask)
         self._log = ClientLog("ikev1d.kernel")
         self._clients: dict[int, _Client] = {}
         self._gone = Traffic()
@@ -97,12 +86,16 @@ class KernelSas:
     async def open(self) -> int:
         """Remove what an earlier run left, and block L2TP in clear; says how much there was."""
         left = await self._sadb.purge()
-        self._sadb.apply([AddPolicy(policy) for policy in _blocks()])
+        self._sadb.apply([AddPolicy(policy) for policy in blocks()])
         return left
 
     async def close(self) -> None:
         """Take everything of ours out of the kernel."""
         await self._sadb.purge()
+
+    def reqid(self, mark: int) -> int:
+        """The request identifier of all SAs of a client."""
+        return self._forms.reqid(mark)
 
     # --- what the engine wants -------------------------------------------------------------------
 
@@ -133,12 +126,14 @@ class KernelSas:
         tables = (client.inbound, client.outbound)
         sas = [table.pop(spi) for table in tables if spi in table]
         client.replaced.pop(spi, None)
-        with self._tolerant(child):
+        try:
             if any(tables):
                 self._retire(client, sas)
             else:
                 self._retire(client, sas, tuple(client.policies.values()))
                 client.policies.clear()
+        except KernelError as error:
+            self._log_refusal(child, error)
         self._forget_if_empty(child.mark)
 
     def move(self, old: ChildSa, new: ChildSa) -> Installed | InstallFailed:
@@ -218,7 +213,7 @@ class KernelSas:
 
         Clients that come or go meanwhile may be in it or not.
         """
-        yield Holding((), _blocks())
+        yield Holding((), blocks())
         for client in tuple(self._clients.values()):
             sas = (*client.inbound.values(), *client.outbound.values())
             yield Holding(sas, tuple(client.policies.values()))
@@ -263,18 +258,14 @@ class KernelSas:
             return InstallFailed(str(error))
         return Installed()
 
-    @contextmanager
-    def _tolerant(self, child: ChildSa) -> Iterator[None]:
-        try:
-            yield
-        except KernelError as error:
-            self._log.of(child.client).error("the kernel refused a change", cause=error)
+    def _log_refusal(self, child: ChildSa, error: KernelError) -> None:
+        self._log.of(child.client).error("the kernel refused a change", cause=error)
 
     # --- what is done to the kernel --------------------------------------------------------------
 
     def _add_inbound(self, child: ChildSa) -> None:
         client = self._clients.setdefault(child.mark, _Client())
-        sa = self._inbound_sa(child)
+        sa = self._forms.inbound_sa(child)
         try:
             self._add(client, sa, Direction.IN, child)
         except KernelError:
@@ -287,7 +278,7 @@ class KernelSas:
         spi = child.inbound_spi
         if spi in client.outbound:
             return
-        sa = self._outbound_sa(child)
+        sa = self._forms.outbound_sa(child)
         progress = client.replaced.get(spi)
         if progress is not None:
             sa = continuing(sa, progress)
@@ -304,7 +295,7 @@ class KernelSas:
         additions: list[Addition] = [AddSa(sa)]
         policy = client.policies.get(direction)
         if policy is None:
-            policy = self._policy(child, direction)
+            policy = self._forms.policy(child, direction)
             additions.append(AddPolicy(policy))
         self._sadb.apply(additions)
         client.policies[direction] = policy
@@ -322,8 +313,8 @@ class KernelSas:
     def _move(self, client: _Client, old: ChildSa, new: ChildSa) -> None:
         same_address = old.path.remote == new.path.remote
         for table, make in (
-            (client.inbound, self._inbound_sa),
-            (client.outbound, self._outbound_sa),
+            (client.inbound, self._forms.inbound_sa),
+            (client.outbound, self._forms.outbound_sa),
         ):
             present = table.get(new.inbound_spi)
             if present is None:
@@ -343,8 +334,8 @@ class KernelSas:
         heir = self._clients.setdefault(new.mark, _Client())
         spi = new.inbound_spi
         tables = (
-            (Direction.IN, client.inbound, heir.inbound, self._inbound_sa),
-            (Direction.OUT, client.outbound, heir.outbound, self._outbound_sa),
+            (Direction.IN, client.inbound, heir.inbound, self._forms.inbound_sa),
+            (Direction.OUT, client.outbound, heir.outbound, self._forms.outbound_sa),
         )
         present = [(table.pop(spi), *rest) for rest in tables if spi in (table := rest[1])]
         progress = self._sadb.retire([sa for sa, *_ in present])
@@ -352,8 +343,10 @@ class KernelSas:
         if replaced is not None:
             heir.replaced[spi] = replaced
         if not client.inbound and not client.outbound:
-            with self._tolerant(old):
+            try:
                 self._sadb.remove(tuple(client.policies.values()))
+            except KernelError as error:
+                self._log_refusal(old, error)
             client.policies.clear()
             heir.ended += client.ended
             del self._clients[old.mark]
@@ -364,8 +357,8 @@ class KernelSas:
 
     def _move_policies(self, client: _Client, child: ChildSa) -> None:
         for direction, present in tuple(client.policies.items()):
-            policy = self._policy(child, direction)
-            if policy != present:
+            if present.selector != selector_of(child.path, direction):
+                policy = self._forms.policy(child, direction)
                 self._sadb.apply([AddPolicy(policy)])
                 client.policies[direction] = policy
                 self._sadb.remove((present,))
@@ -376,111 +369,7 @@ class KernelSas:
             self._gone += client.ended
             del self._clients[mark]
 
-    # --- the kernel's forms ----------------------------------------------------------------------
-
-    def reqid(self, mark: int) -> int:
-        """The request identifier of all SAs of a client."""
-        step = self._mark_mask & -self._mark_mask
-        return REQID_BASE + (mark - self._mark_base) // step % REQID_COUNT
-
-    def _mark(self, child: ChildSa) -> Mark:
-        return Mark(child.mark, self._mark_mask)
-
-    def _inbound_sa(self, child: ChildSa) -> Sa:
-        path = child.path
-        encap = _encap(child, path.remote_port, path.local_port)
-        frame = Sa(
-            spi=child.inbound_spi,
-            src=path.remote,
-            dst=path.local,
-            reqid=self.reqid(child.mark),
-            selector=_selector(path, Direction.IN),
-            encap=encap,
-            mapping_interval=MAPPING_INTERVAL if encap else 0,
-            set_mark=self._mark(child),
-            replay_window=REPLAY_WINDOW,
-            lifetime=_lifetime(child),
-        )
-        keys = (child.inbound_encryption_key, child.inbound_integrity_key)
-        return with_algorithms(frame, child.suite, *keys)
-
-    def _outbound_sa(self, child: ChildSa) -> Sa:
-        path = child.path
-        encap = _encap(child, path.local_port, path.remote_port)
-        frame = Sa(
-            spi=child.outbound_spi,
-            src=path.local,
-            dst=path.remote,
-            reqid=self.reqid(child.mark),
-            selector=_selector(path, Direction.OUT),
-            encap=encap,
-            mark=self._mark(child),
-            replay_window=0,
-            lifetime=_lifetime(child),
-        )
-        keys = (child.outbound_encryption_key, child.outbound_integrity_key)
-        return with_algorithms(frame, child.suite, *keys)
-
-    def _policy(self, child: ChildSa, direction: Direction) -> Policy:
-        """The policy of a client for one direction."""
-        selector = _selector(child.path, direction)
-        template = Template(src=selector.src, dst=selector.dst, reqid=self.reqid(child.mark))
-        return Policy(
-            selector=selector,
-            direction=direction,
-            priority=PRIORITY_CLIENT,
-            templates=(template,),
-            mark=self._mark(child),
-        )
-
-
-def _selector(path: Path, direction: Direction) -> Selector:
-    """L2TP alone, whatever the client proposed.
-
-    In the SAs too: a packet that no policy matches is accepted, so without this a client could
-    reach any port of the gateway through its SA.
-    """
-    if direction == Direction.IN:
-        return Selector(path.remote, path.local, protocol=IPPROTO_UDP, dport=L2TP_PORT)
-    return Selector(path.local, path.remote, protocol=IPPROTO_UDP, sport=L2TP_PORT)
-
-
-def _encap(child: ChildSa, source_port: int, destination_port: int) -> Encap | None:
-    """How ESP goes in UDP: in the old form where it shares a port with IKE as of old."""
-    if not child.encapsulated:
-        return None
-    form = UdpEncap.ESPINUDP if child.path.encapsulated else UdpEncap.ESPINUDP_NON_IKE
-    return Encap(source_port, destination_port, form)
-
 
 def _key(sa: Sa) -> SaName:
     """What tells an SA from all others of the kernel."""
     return SaName(sa.spi, sa.dst, sa.mark.value if sa.mark else 0)
-
-
-def _lifetime(child: ChildSa) -> Lifetime:
-    """When the kernel says that we may rekey an SA, and when it ends one that nobody did."""
-    return Lifetime(
-        soft_seconds=child.rekey_seconds,
-        soft_bytes=child.rekey_kilobytes * 1024 if child.rekey_kilobytes else None,
-        hard_seconds=child.lifetime + KERNEL_MARGIN,
-        hard_bytes=child.kilobytes * 1024 * BYTES_FACTOR if child.kilobytes else None,
-    )
-
-
-def _blocks() -> tuple[Policy, Policy]:
-    """L2TP that no SA protects is neither taken nor sent, firewall or not."""
-    return (
-        Policy(
-            selector=Selector(protocol=IPPROTO_UDP, dport=L2TP_PORT),
-            direction=Direction.IN,
-            action=Action.BLOCK,
-            priority=PRIORITY_BLOCK,
-        ),
-        Policy(
-            selector=Selector(protocol=IPPROTO_UDP, sport=L2TP_PORT),
-            direction=Direction.OUT,
-            action=Action.BLOCK,
-            priority=PRIORITY_BLOCK,
-        ),
-    )

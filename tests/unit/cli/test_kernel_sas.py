@@ -6,6 +6,7 @@ import random
 import pytest
 from msgspec import structs
 
+from cli.ikev1d.kernel_forms import KernelForms
 from cli.ikev1d.kernel_sas import KernelSas
 from ikev1.core.child_sa import LIFETIME_MARGIN
 from ikev1.core.effects import Installed, InstallFailed
@@ -16,7 +17,6 @@ from tests.simulation.kernel import Kernel
 from tests.support.ike_dialin import Dialin
 from tests.support.ike_host import IkeHost, settings
 from xfrm.model import Lifetime, Policy
-from xfrm.sadb import Sadb
 
 MEGABYTE = 1 << 20
 
@@ -26,8 +26,8 @@ def lifetimes(*, rekey: bool) -> list[Lifetime]:
     host = IkeHost(settings(default=ConnectionSettings(dpd_delay=0.0, rekey=rekey)))
     child = Dialin(host, WINDOWS_10).connect().child()
     assert (child.lifetime, child.kilobytes) == (3600, 250_000)
-    sas = KernelSas(Sadb(), mark_base=0, mark_mask=0xFFFFFF)
-    return [sas._inbound_sa(child).lifetime, sas._outbound_sa(child).lifetime]
+    forms = KernelForms(mark_base=0, mark_mask=0xFFFFFF)
+    return [forms.inbound_sa(child).lifetime, forms.outbound_sa(child).lifetime]
 
 
 @pytest.mark.parametrize("rekey", [False, True])
