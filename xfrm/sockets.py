@@ -115,10 +115,10 @@ def packet_info(ancillary: Iterable[tuple[int, int, bytes]]) -> PacketInfo:
     """Read the control messages that recvmsg gave."""
     local_address, mark = "0.0.0.0", 0  # noqa: S104  what an absent one stands for
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             _, local, _ = _PKTINFO.unpack_from(data)
             local_address = socket.inet_ntoa(local)
-        elif (level, kind) == (socket.SOL_SOCKET, SO_MARK):
+        elif level == socket.SOL_SOCKET and kind == SO_MARK:
             (mark,) = _MARK.unpack_from(data)
     return PacketInfo(local_address, mark)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from cli.ikev1d.logs import ClientLog
 from ikev1.core.effects import Path
 from ikev1.core.natt import NON_ESP_MARKER
 from xfrm.sockets import (
+    Ancillary,
     accept_esp_among_ike,
     accept_esp_in_udp,
     allow_fragments,
@@ -36,6 +38,8 @@ ANCILLARY_SIZE = 128
 """Octets of control messages: IP_PKTINFO and SO_MARK take 52."""
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Octets: some 5000 first messages that come at once after a restart."""
+CLIENTS_OF_LATE = 1024
+"""Paths that are kept."""
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every address of the gateway is served unless it says which
 
 
@@ -81,7 +85,7 @@ class DatagramSocket:
 
     def send(self, datagram: bytes, local: str, remote: str, port: int) -> None:
         """Send one datagram from `local`. Raises OSError."""
-        self._socket.sendmsg([datagram], send_ancillary(local), 0, (remote, port))
+        self._socket.sendmsg((datagram,), _from(local), 0, (remote, port))
 
     def close(self) -> None:
         """Close the socket."""
@@ -173,6 +177,18 @@ class IkeSockets:
         for datagram_socket in self._sockets.values():
             header = len(NON_ESP_MARKER) if datagram_socket.port == NAT_T_PORT else 0
             steer(datagram_socket, by_cookie(count, cookie_stamp, header))
+
+
+@lru_cache
+def _from(local: str) -> Ancillary:
+    """The control messages for an answer from one of our addresses."""
+    return send_ancillary(local)
+
+
+@lru_cache(maxsize=CLIENTS_OF_LATE)
+def _path(local: str, local_port: int, remote: str, remote_port: int) -> Path:
+    """The path of a datagram; most belong to an exchange of which others have just come."""
+    return Path(local, local_port, remote, remote_port, local_port == NAT_T_PORT)
 
 
 def _nat_t(sock: socket.socket) -> None:
