@@ -32,6 +32,10 @@ class Cause(StrEnum):
     AGGRESSIVE_MODE = "aggressive-mode"
     """It is served: message 2 gives a hash of the preshared key to whoever asks."""
 
+    MM1_OFFER = "mm1-offer"
+    """Of a Main Mode that the server begins: not the transform that the client has offered."""
+    MM5_HASH = "mm5-hash"
+    MM5_SIGNATURE = "mm5-signature"
     MM2_PAYLOADS = "mm2-payloads"
     MM2_PROPOSALS = "mm2-proposals"
     MM2_TRANSFORM = "mm2-transform"

@@ -15,6 +15,7 @@ from interop.initiator.derivation import DhKey
 from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed, Notified, Phase1Up
 from interop.initiator.fragmentation import Fragments
 from interop.initiator.main_mode import MainMode, Step
+from interop.initiator.main_mode_answer import MainModeAnswer
 from interop.initiator.profiles import Profile
 from interop.initiator.quick_mode import QuickMode
 from interop.initiator.quick_mode_answer import QuickModeAnswer
@@ -32,7 +33,8 @@ class Initiator:
     replaced to let many clients share a key pair. A Phase 1 that replaces another is no
     `first_contact`, and begins `floated` on port 4500 if the other was there. `lets_server_rekey`
     is for a server that is set to do so: from any other a Quick Mode is a fault. With a `signer`
-    the preshared key is not used.
+    the preshared key is not used. `begun_by_server` is the initiator cookie of a Main Mode of the
+    server, which this engine answers: it is not started.
     """
 
     def __init__(
@@ -48,14 +50,21 @@ class Initiator:
         floated: bool = False,
         lets_server_rekey: bool = False,
         signer: Signer | None = None,
+        begun_by_server: bytes = b"",
     ) -> None:
-        self._session = Session(profile, psk, path, random, make_dh, tolerated, random(8))
+        cookie = random(8)
+        self._session = Session(profile, psk, path, random, make_dh, tolerated, cookie)
         self._session.first_contact = first_contact
         self._session.floated = floated
         self._session.signer = signer
         self._fragments = Fragments(self._session)
         name = profile.group_name
-        self._phase1 = AggressiveMode(self._session, name) if name else MainMode(self._session)
+        self._phase1: AggressiveMode | MainMode
+        if begun_by_server:
+            self._session.cky_i, self._session.cky_r = begun_by_server, cookie
+            self._phase1 = MainModeAnswer(self._session)
+        else:
+            self._phase1 = AggressiveMode(self._session, name) if name else MainMode(self._session)
         self._quick_modes: dict[int, QuickMode] = {}
         self._quick_mode_answers: dict[int, QuickModeAnswer] = {}
         self._lets_server_rekey = lets_server_rekey
@@ -69,7 +78,7 @@ class Initiator:
 
     @property
     def cookies(self) -> bytes:
-        """Both cookies, ours first."""
+        """Both cookies, the initiator's first."""
         return self._session.cky_i + self._session.cky_r
 
     @property
@@ -183,11 +192,18 @@ class Initiator:
         return self._fragments.cut(effects, repeated=False)
 
     def _dispatch(self, header: Header, datagram: bytes, now: float) -> list[Effect]:
-        if header.responder_cookie != self._session.cky_r and any(self._session.cky_r):
+        begins = isinstance(self._phase1, MainModeAnswer) and not any(header.responder_cookie)
+        strange = header.responder_cookie != self._session.cky_r and any(self._session.cky_r)
+        if strange and not begins:
             return []
         if header.exchange_type == self._phase1.kind:
             effects = self._phase1.receive(header, datagram, now)
-            if self._session.contact_apart and any(isinstance(it, Phase1Up) for it in effects):
+            begun = not isinstance(self._phase1, MainModeAnswer)
+            if (
+                begun
+                and self._session.contact_apart
+                and any(isinstance(it, Phase1Up) for it in effects)
+            ):
                 effects.insert(0, self._inform([self._session.contact()]))
             return effects
         if header.exchange_type == ExchangeType.INFORMATIONAL:

@@ -51,8 +51,12 @@ class Step(enum.Enum):
     """What is waited for."""
 
     IDLE = enum.auto()
+    MESSAGE_1 = enum.auto()
+    """This and other odd ones where the server begins."""
     MESSAGE_2 = enum.auto()
+    MESSAGE_3 = enum.auto()
     MESSAGE_4 = enum.auto()
+    MESSAGE_5 = enum.auto()
     MESSAGE_6 = enum.auto()
     AGGRESSIVE_2 = enum.auto()
     """Message 2 of Aggressive Mode."""
@@ -73,14 +77,14 @@ class MainMode:
             else offers.phase1_proposal(session.profile)
         )
         self._sai_b = b""
-        self._ni = session.random(session.profile.nonce_size)
+        self._nonce = session.random(session.profile.nonce_size)
         self._seen: set[bytes] = set()
         # From message 2 on:
         self._chosen: Transform
         self._hash: HashAlgorithm
         self._dh: DhKey
         # From message 4 on:
-        self._g_xr: bytes
+        self._peer_public: bytes
         self._chain: CbcChain
 
     def start(self, now: float) -> list[Effect]:
@@ -130,7 +134,7 @@ class MainMode:
         )
         group = attribute(self._chosen, IkeAttribute.GROUP_DESCRIPTION)
         self._dh = session.make_dh(group, session.random)
-        request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._ni)]
+        request: list[Payload] = [KeyExchange(self._dh.public), Nonce(self._nonce)]
         if session.signer and not session.signer.requests_late:
             request += session.signer.requests
         request += self._nat_d()
@@ -145,12 +149,14 @@ class MainMode:
         assert key_exchange is not None  # message_4 found both
         assert nonce is not None
         self._detect_nat(payloads.all(NatD))
-        self._g_xr = key_exchange.data
-        self._derive(nonce.data)
+        self._peer_public = key_exchange.data
+        self._derive(self._nonce + nonce.data, self._dh.public + self._peer_public)
         signer = session.signer
         identity = signer.identity if signer else self._identity()
         _, body = build_payloads([identity])
-        proof = self._proof(self._dh.public, self._g_xr, session.cky_i + session.cky_r, body[4:])
+        proof = self._proof(
+            self._dh.public, self._peer_public, session.cky_i + session.cky_r, body[4:]
+        )
         request: list[Payload] = signer.prove(proof) if signer else [identity, Hash(proof)]
         if session.contact_within:
             request.append(session.contact())
@@ -175,7 +181,7 @@ class MainMode:
         identity = payloads.first(Identification)
         assert identity is not None  # message_6 found it
         cookies = session.cky_r + session.cky_i
-        expected = self._proof(self._g_xr, self._dh.public, cookies, payloads.body(identity))
+        expected = self._proof(self._peer_public, self._dh.public, cookies, payloads.body(identity))
         if signer is None:
             proof = payloads.first(Hash)
             assert proof is not None  # message_6 found it too
@@ -195,10 +201,11 @@ class MainMode:
             )
         ]
 
-    def _derive(self, nr: bytes) -> None:
+    def _derive(self, nonces: bytes, publics: bytes) -> None:
+        """Make keys and IV, of what the initiator and then the responder has sent."""
         session = self._session
         try:
-            g_xy = self._dh.agree(self._g_xr)
+            g_xy = self._dh.agree(self._peer_public)
         except ValueError as error:
             raise BrokenRuleError(Cause.MM4_KEY_EXCHANGE, str(error)) from error
         encryption = attribute(self._chosen, IkeAttribute.ENCRYPTION_ALGORITHM)
@@ -210,11 +217,11 @@ class MainMode:
             encryption,
             derivation.phase1_key_size(encryption, key_length),
             None if session.signer else session.psk,
-            self._ni + nr,
+            nonces,
             g_xy,
             session.cky_i + session.cky_r,
         )
-        iv = derivation.digest(self._hash, self._dh.public, self._g_xr)
+        iv = derivation.digest(self._hash, publics)
         size = derivation.block_size(encryption)
         self._chain = CbcChain(encryption, session.secrets.key, iv[:size])
 

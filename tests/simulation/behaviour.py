@@ -28,8 +28,6 @@ PINGS = 15
 """Tries of one packet before the client takes the gateway for dead."""
 GRACE = 90.0
 """Seconds after a trouble is over in which its consequences may still come to light."""
-SHORT_SLEEP = 10.0
-"""Seconds that the gateway lets anybody sleep: far less than any of its timers needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,6 @@ class Temper:
     """How many it begins at once where one would do."""
     deletes: int
     """How often it sends the Delete of an SA that it has replaced."""
-    keepalives: bool
     dpd: float
     """Seconds between its own R-U-THERE, 0 for none."""
     believes_hints: bool
@@ -296,7 +293,7 @@ class Roadwarrior(Client):
             return
         self.delete_pair(pair, tell=self.temper.deletes)
         if not self.pairs and self.state in ("dialling", "up"):
-            if self.kind.lets_server_rekey and self.usable is not None:
+            if self.kind.lets_server_rekey:
                 self.fault("the gateway has not renewed its ESP SAs")
             self.note("has no ESP SA any more")
             self.crash()
@@ -317,6 +314,8 @@ class Roadwarrior(Client):
     def _phase1_over(self, phase: Phase1) -> None:
         if phase in self.phases:
             self.delete_phase(phase, tell=bool(self.temper.deletes))
+            if self.kind.lets_server_rekey and self.usable is None and self.state == "up":
+                self.fault("the gateway has not renewed its Phase 1")
 
     def _ask(self, phase: Phase1, sequence: int) -> None:
         if phase in self.phases and self.awake:
@@ -354,7 +353,7 @@ class Roadwarrior(Client):
     def _nap(self) -> None:
         busy = [phase for phase in self.phases if phase.initiator.next_deadline() is not None]
         if not busy:
-            self._fall_asleep(self.dice.random() * SHORT_SLEEP)
+            self._fall_asleep(self.dice.random() * self.kind.nap)
 
     def _sleep(self) -> None:
         seconds = self.around(900.0)

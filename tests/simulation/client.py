@@ -24,6 +24,7 @@ from interop.initiator.effects import Closed, Effect, EspDeleted, EspSas, Failed
 from interop.initiator.engine import Initiator
 from interop.initiator.profiles import Profile
 from interop.initiator.session import NON_ESP_MARKER, ClientPath
+from interop.initiator.signatures import Signer
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.network import GATEWAY, Link
 from tests.simulation.packets import Esp, Inner, Packet
@@ -33,6 +34,8 @@ from tests.support.l2tp_client import ClientProfile, L2tpClient, data
 OFFICE = IPv4Address("192.168.1.77").packed
 KEEPALIVE = b"\xff"
 IP = b"\xff\x03\x00\x21"
+ANSWER_WITHIN = 60.0
+"""Seconds for a Main Mode of the gateway."""
 TELL_AGAIN = 5.0
 """Seconds between two Deletes of an SA that the gateway goes on to use."""
 _HINTS = (NotifyType.INVALID_COOKIE, NotifyType.INVALID_SPI)
@@ -59,6 +62,8 @@ class Phase1:
     """An ISAKMP SA of the client, from its first message on."""
 
     initiator: Initiator
+    by_gateway: bool
+    """Whether the gateway has begun it."""
     since: float
     """When that was, and once it is up, since when it is."""
     up: bool = False
@@ -94,6 +99,14 @@ class Kind:
     """Whether it leaves new ESP SAs to the gateway, and takes them from it."""
     is_kept: bool = False
     """Whether the gateway refuses it while it is connected (`same_identity = "keep"`)."""
+    signer: Signer | None = None
+    """Its certificate, in place of the preshared key."""
+    nap: float = 10.0
+    """Seconds that it may sleep any time: less than the gateway's patience with it."""
+    gone_within: float = 600.0
+    """Seconds after which nothing is left of it when it has gone: dead peer detection
+    (60 + 180), for those that do not know it LCP echo (90 + 3 * 90), and the time without a tunnel
+    (60); other times where its connection has others."""
 
 
 class Client:
@@ -149,8 +162,11 @@ class Client:
         if isinstance(packet.payload, Esp):
             self._esp(packet.payload)
         elif packet.payload != KEEPALIVE:
-            if _is_hint(packet.payload.removeprefix(NON_ESP_MARKER)):
+            message = packet.payload.removeprefix(NON_ESP_MARKER)
+            if _is_hint(message):
                 self.on_hint()
+            if self.kind.lets_server_rekey and self.pairs:
+                self._be_asked(message)
             for phase in tuple(self.phases):
                 now = self.loop.time()
                 receive = phase.initiator.receive
@@ -192,8 +208,28 @@ class Client:
 
     # --- IKE -------------------------------------------------------------------------------------
 
+    def _be_asked(self, message: bytes) -> None:
+        """Have an answer to a Main Mode that the gateway begins."""
+        header = parse_header(message)
+        new = header.exchange_type == ExchangeType.IDENTITY_PROTECTION
+        known = (phase.initiator.cookies[:8] for phase in self.phases)
+        cookie = header.initiator_cookie
+        if new and header.responder_cookie == bytes(8) and cookie not in known:
+            phase = self._new_phase(begun_by_server=cookie)
+            self.loop.call_later(ANSWER_WITHIN, self._drop_unless_up, phase)
+
+    def _drop_unless_up(self, phase: Phase1) -> None:
+        if not phase.up:
+            self._drop_phase(phase)
+
     def main_mode(self) -> Phase1:
-        """Begin a Phase 1; who has one does not say INITIAL-CONTACT, nor its vendor ID."""
+        """Begin a Phase 1."""
+        phase = self._new_phase()
+        self.told(phase, phase.initiator.start(self.loop.time()))
+        return phase
+
+    def _new_phase(self, begun_by_server: bytes = b"") -> Phase1:
+        """Who has a Phase 1 does not say INITIAL-CONTACT, nor its vendor ID."""
         profile, known = self.kind.ike, self.usable
         if known is not None:
             named = tuple(data for data in profile.vendor_ids if data != MS_INITIAL_CONTACT)
@@ -213,10 +249,11 @@ class Client:
             first_contact=known is None and not self.pairs,
             floated=floated,
             lets_server_rekey=self.kind.lets_server_rekey,
+            signer=self.kind.signer,
+            begun_by_server=begun_by_server,
         )
-        phase = Phase1(initiator, self.loop.time())
+        phase = Phase1(initiator, bool(begun_by_server), self.loop.time())
         self.phases.append(phase)
-        self.told(phase, initiator.start(self.loop.time()))
         return phase
 
     def told(self, phase: Phase1, effects: Iterable[Effect]) -> None:
@@ -227,6 +264,8 @@ class Client:
                     self._transmit(datagram, 4500 if floated else 500)
                 case Phase1Up():
                     phase.up, phase.since = True, self.loop.time()
+                    if phase.by_gateway:
+                        self.trace.count("Phase 1 renewed by the gateway")
                     phase.initiator.adopt(pair.sas for pair in self.pairs)
                     self.on_phase1(phase)
                 case EspSas():

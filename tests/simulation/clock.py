@@ -131,6 +131,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         for task in sorted(tasks, key=lambda task: int(task.get_name().rpartition("-")[2])):
             task.cancel()
 
+    def run_in_executor(
+        self, executor: object, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """What a thread is to do is done at once."""
+        future: asyncio.Future[T] = self.create_future()
+        future.set_result(func(*args))
+        return future
+
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
         return asyncio.Future(loop=self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ from tempfile import TemporaryDirectory
 
 from cli.ikev1d.config import Config, load
 from ikev1.wire.enums import AuthAlgorithm, EncryptionAlgorithm, EspTransform, Group, HashAlgorithm
+from interop.certificates import SERVER_AUTH, Authority, pem
 from interop.clients.ike import ANDROID, IOS_2011, IPHONE, STRONGSWAN, WINDOWS_10
 from interop.initiator.profiles import EspOffer, Phase1Offer, only
+from interop.initiator.signatures import Signer
 from tests.simulation.behaviour import Temper
 from tests.simulation.client import Kind
 from tests.simulation.network import GATEWAY
@@ -21,6 +24,10 @@ from tests.support import l2tp_client
 PSK = "correct horse battery staple"
 ROUTERS_PSK = "one key for all routers"
 """Of those that leave the renewal of ESP SAs to the gateway: every tenth client."""
+PHONES_PSK = "one key for all phones"
+"""Of those that sleep for long, with a patient gateway."""
+DESKS_PSK = "one key for all desks"
+"""Of those that never sleep, with a gateway that soon gives up who is silent."""
 OWN_KEYS = {5: "replace", 15: "several", 25: "keep", 35: "replace"}
 """Clients with a preshared key that was given to nobody else, and `same_identity` for each."""
 PHASE1 = Phase1Offer(EncryptionAlgorithm.AES_CBC, 128, HashAlgorithm.SHA1, Group.ECP_256)
@@ -76,6 +83,36 @@ connection = "routers"
 [[connection]]
 name = "routers"
 rekey = true
+
+[[psk]]
+secret = "{PHONES_PSK}"
+connection = "phones"
+
+[[connection]]
+name = "phones"
+dpd_delay = 150
+dpd_timeout = 900
+hello_interval = 200
+echo_interval = 200
+echo_failures = 4
+
+[[psk]]
+secret = "{DESKS_PSK}"
+connection = "desks"
+
+[[connection]]
+name = "desks"
+dpd_delay = 20
+dpd_timeout = 90
+hello_interval = 30
+echo_interval = 25
+echo_failures = 6
+
+[[certificate]]
+certificate = "gateway.pem"
+key = "gateway.key"
+ca = ["root.pem"]
+connection = "certificates"
 {_OWN_KEYS}
 [l2tp]
 hello_interval = {HELLO_INTERVAL}
@@ -100,6 +137,14 @@ def configuration(clients: int) -> Iterator[Config]:
         path = Path(name) / "ikev1d.toml"
         socket = f'control_socket = "{path.with_name("control")}"\n'
         path.write_text(_CONFIGURATION.replace("[gateway]\n", f"[gateway]\n{socket}"))
+        gateway = _authority().issue("vpn", names=["vpn.example.org"], usages=[SERVER_AUTH])
+        for file, text in (
+            ("gateway.pem", gateway.certificate_pem()),
+            ("gateway.key", gateway.key_pem()),
+            ("root.pem", pem(_authority().certificate)),
+        ):
+            path.with_name(file).touch(0o600)
+            path.with_name(file).write_text(text)
         users = path.with_name("chap-secrets")
         users.write_text("".join(f'user{n} * "{password(n)}" *\n' for n in range(clients)))
         path.chmod(0o600)
@@ -112,6 +157,17 @@ def password(number: int) -> str:
     return f"secret {number}"
 
 
+@functools.cache
+def _authority() -> Authority:
+    return Authority()
+
+
+def _signer(number: int) -> Signer:
+    """A certificate for each, with one key: it is its name that says who somebody is."""
+    identity = _authority().issue(f"client {number}", number=2)
+    return Signer.of(identity.key, identity.certificate)
+
+
 def make_kind(number: int, dice: random.Random) -> Kind:
     """A device, with lifetimes that make an hour eventful."""
     ike, l2tp = dice.choice(DEVICES)
@@ -122,17 +178,27 @@ def make_kind(number: int, dice: random.Random) -> Kind:
         esp_lifetime_kilobytes=None,
         pfs_group=dice.choice((None, None, None, Group.ECP_256)),
     )
-    router = number % 10 == 3
-    psk = _own_key(number) if number in OWN_KEYS else ROUTERS_PSK if router else PSK
-    return Kind(
+    made = Kind(
         ike,
         replace(l2tp, auth=("chap-md5",)),
-        psk.encode(),
+        PSK.encode(),
         f"user{number}",
         password(number),
-        lets_server_rekey=router,
-        is_kept=OWN_KEYS.get(number) == "keep",
     )
+    if number in OWN_KEYS:
+        own = _own_key(number).encode()
+        return replace(made, psk=own, is_kept=OWN_KEYS[number] == "keep")
+    match number % 10:
+        case 1:
+            return replace(made, psk=DESKS_PSK.encode(), gone_within=400.0)
+        case 3:
+            return replace(made, psk=ROUTERS_PSK.encode(), lets_server_rekey=True)
+        case 7:
+            return replace(made, signer=_signer(number))
+        case 9:
+            return replace(made, psk=PHONES_PSK.encode(), gone_within=1500.0, nap=300.0)
+        case _:
+            return made
 
 
 def make_temper(kind: Kind, dice: random.Random) -> Temper:
@@ -145,10 +211,7 @@ def make_temper(kind: Kind, dice: random.Random) -> Temper:
         renew_at=dice.choice((0.0, 0.0, 0.8, 0.95)),
         quick_modes=dice.choice((1, 1, 1, 2)),
         deletes=dice.choice((0, 1, 1, 2)),
-        keepalives=dice.random() < 0.9,
         dpd=dice.choice((0.0, 0.0, 0.0, 45.0)),
         believes_hints=dice.random() < 0.3,
     )
-    # Without a Phase 1 the gateway can renew nothing: it has to begin one itself, and here nobody
-    # answers that.
-    return replace(temper, rekey_at=0.0, renew_at=0.8) if kind.lets_server_rekey else temper
+    return replace(temper, rekey_at=0.0) if kind.lets_server_rekey else temper

@@ -18,7 +18,6 @@ from tests.simulation.behaviour import Roadwarrior
 from tests.simulation.clock import virtual_loop
 from tests.simulation.invariants import (
     OUR_PACKAGES,
-    SHORT_DEADLINE,
     Doom,
     Invariants,
     hold,
@@ -49,7 +48,7 @@ TROUBLE_INTERVAL = 90.0
 """Seconds between two troubles for some of the clients, on average."""
 LONGEST_LIFE = 86_400.0
 """Seconds after which no timer of anybody who has gone is left."""
-GARBAGE = 100_000
+GARBAGE = 1_000_000
 """Objects between two collections: a crowd's are many, and few of them are garbage."""
 REFUSALS = (errno.ENOMEM, errno.ENOBUFS)
 PEACE = 900.0
@@ -294,15 +293,16 @@ class World:
             client.number,
             f"{client.state} at {self.loop.time():.0f}",
             self.loop.time(),
+            client.kind.gone_within,
             frozenset(phase.initiator.cookies for phase in client.phases),
             frozenset(pair.gateway_spi for pair in client.pairs),
         )
         self.invariants.left(doom)
         if client.kind.is_kept:
-            client.excuse(SHORT_DEADLINE, "what it has left is kept")
+            client.excuse(client.kind.gone_within, "what it has left is kept")
         ike = client.kind.ike
         lifetime = max(ike.phase1_lifetime, ike.esp_lifetime)
-        self.loop.call_later(SHORT_DEADLINE, self._check_left, doom, False)
+        self.loop.call_later(doom.gone_within, self._check_left, doom, False)
         self.loop.call_later(lifetime + MARGIN, self._check_left, doom, True)
 
     def _check_left(self, doom: Doom, final: bool) -> None:
