@@ -31,7 +31,7 @@ from ikev1.core.effects import (
 )
 from ikev1.core.errors import ExchangeError
 from ikev1.core.exchange import Settings
-from ikev1.core.fragmentation import split
+from ikev1.core.fragmentation import LARGEST_MESSAGE, split
 from ikev1.core.ike_sa import IkeSa
 from ikev1.core.limits import COMPLAINTS, TokenBucket
 from ikev1.core.natt import NON_ESP_MARKER
@@ -132,8 +132,11 @@ class Context:
 
         In `fragments` if it is large and the peer takes them.
         """
-        for piece in split(message) if fragments else (message,):
-            self.emit(Send(path, _marked(path, piece)))
+        if fragments and len(message) > LARGEST_MESSAGE:
+            for piece in split(message):
+                self.emit(Send(path, _marked(path, piece)))
+        else:
+            self.emit(Send(path, _marked(path, message)))
 
     def cookie(self) -> bytes:
         """A fresh cookie of ours."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 from msgspec import Struct
 
@@ -43,6 +43,7 @@ class Message(Struct, frozen=True):
     payloads: Payloads | None
 
 
+@final
 class Await(Struct, frozen=True):
     """Send `reply` and wait for the peer's next message.
 

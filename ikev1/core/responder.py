@@ -99,9 +99,9 @@ class Responder:
     def complete(self, ticket: int, result: object, now: float) -> list[Effect]:
         """The host's answer to a question; ignored if its exchange has gone meanwhile."""
         self._context.now = now
-        if isinstance(result, Received):
+        if type(result) is Received:
             self._liveness.counted(ticket, result)
-        elif isinstance(result, Carried):
+        elif type(result) is Carried:
             self._rekeying.counted(ticket, result)
         else:
             self._runner.complete(ticket, result)

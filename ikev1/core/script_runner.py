@@ -82,7 +82,7 @@ class ScriptRunner:
         except ExchangeError as error:
             owner.failed(sa, exchange, error, question)
         else:
-            if isinstance(step, Await):
+            if type(step) is Await:
                 exchange.awaits = step
                 if step.reply:
                     self._reply(sa, exchange, step.reply)

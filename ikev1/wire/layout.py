@@ -102,15 +102,12 @@ class Record(Layout[V]):
     """A frozen value class: fixed fields in the order of the wire, then at most one Layout.
 
     The fixed fields are construct's own (`Int8ub`, `Int16ub`, `Int32ub`, `Bytes(n)`, or `Open` over
-    a number) and are read by one struct. `constants` go to the value class after the fields.
+    a number) and are read by one struct.
     """
 
-    def __init__(
-        self, value: Callable[..., V], *fields: Construct, constants: tuple[Any, ...] = ()
-    ):
+    def __init__(self, value: Callable[..., V], *fields: Construct) -> None:
         super().__init__()
         self._value = value
-        self._constants = constants
         names = [field.name for field in fields]
         kinds = [field.subcon for field in fields]
         self._tail: Layout[Any] | None = None
@@ -133,14 +130,14 @@ class Record(Layout[V]):
     def decode(self, cursor: Cursor) -> V:
         """Read the fixed fields, then the tail."""
         if self._tail_alone is not None:
-            return self._value(self._tail_alone.decode(cursor), *self._constants)
+            return self._value(self._tail_alone.decode(cursor))
         fields = list(cursor.unpack(self.head))
         for at, named, enum in self._enums:
             number = fields[at]
             fields[at] = named[number] if number in named else enum(number)
         if self._tail is not None:
             fields.append(self._tail.decode(cursor))
-        return self._value(*fields, *self._constants)
+        return self._value(*fields)
 
     def encode(self, value: V) -> bytes:
         """Write the fixed fields, then the tail."""

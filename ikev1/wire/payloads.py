@@ -4,6 +4,7 @@ Layouts describe a payload's body; the generic header is the chain's (`ikev1.wir
 """
 
 import struct
+from functools import partial
 from typing import Any, ClassVar
 
 from construct import Int8ub, Int16ub
@@ -24,6 +25,9 @@ ADDRESS_SIZES: dict[int, int] = {
     IdType.IPV6_ADDR_SUBNET: 32,
     IdType.IPV6_ADDR_RANGE: 32,
 }
+
+_ONE_ADDRESS = {number: ADDRESS_SIZES[number] for number in (IdType.IPV4_ADDR, IdType.IPV6_ADDR)}
+_ID_TYPES = IdType.named()
 
 # RFC 2408 section 3.15 for ISAKMP, RFC 2407 section 4.4 for AH and ESP, RFC 3173 for IPCOMP.
 _DELETE_SPI_SIZES: dict[int, tuple[int, ...]] = {
@@ -261,13 +265,14 @@ class _NatOa(Layout[NatOa]):
     def decode(self, cursor: Cursor) -> NatOa:
         start = cursor.position
         number, reserved = cursor.unpack(_NAT_OA)
-        id_type = IdType(number)
+        id_type = _ID_TYPES.get(number) or IdType(number)
         address = cursor.rest()
-        if id_type not in {IdType.IPV4_ADDR, IdType.IPV6_ADDR}:
+        size = _ONE_ADDRESS.get(number)
+        if size is None:
             cursor.fail(
                 f"original address as {id_type}", NotifyType.INVALID_ID_INFORMATION, at=start
             )
-        if len(address) != ADDRESS_SIZES[id_type]:
+        if len(address) != size:
             cursor.fail(
                 f"{id_type} of {len(address)} octets", NotifyType.INVALID_ID_INFORMATION, at=start
             )
@@ -333,7 +338,7 @@ FRAGMENT = _Fragment(
 
 
 def _nat_d(kind: PayloadType) -> Record[NatD]:
-    return Record(NatD, "data" / Rest(minimum=1), constants=(kind,))
+    return Record(partial(NatD, type=kind), "data" / Rest(minimum=1))
 
 
 # Every payload number of version 1 has a layout, those without a meaning the raw one. NONE, the
