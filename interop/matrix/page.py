@@ -138,8 +138,14 @@ def _markdown_reasons(
             where.setdefault((head, said), {})[result.step.heading] = None
     if not where:
         return ""
-    lines = [f"- {head}: {', '.join(steps)}: {said}" for (head, said), steps in where.items()]
+    lines = [f"- {head}: {_which(steps)}{said}" for (head, said), steps in where.items()]
     return "\n".join([f"\n## {TITLES[verdict]}\n", *lines]) + "\n"
+
+
+def _which(steps: Iterable[str]) -> str:
+    """The steps that something was said of, unless it is all of them."""
+    named = list(steps)
+    return "" if len(named) == len(Step) else f"{', '.join(named)}: "
 
 
 def _markdown_table(

@@ -28,6 +28,7 @@ from interop.matrix.positions import POSITIONS, Position
 from interop.matrix.record import Record
 from interop.matrix.results import Cell, Result, Step, Verdict, unfinished
 from interop.netns import Host
+from interop.peers.emulated import EmulatedMachine
 from interop.scenarios.play import check_gone
 from interop.stage import Stage
 from interop.topology import GATEWAY_ADDRESS
@@ -39,6 +40,10 @@ CLEAR_LIMIT = 10.0
 """Seconds until a killed program is gone."""
 DETAIL = 600
 """Characters of a failure's text, from its end; all of it is in the cell's folder."""
+
+
+class RemarksError(LabError):
+    """The gateway broke rules that the client is not known to mind, as others may."""
 
 
 class Evidence:
@@ -122,6 +127,7 @@ def _steps(
                     for machine, user in position.callers:
                         clients.append(row.make(stage, machine, user, cell.auth))
                 STEPS[step](lives)
+                _check_remarks(clients, step)
         except (LabError, OSError) as error:
             seconds = time.monotonic() - begun
             evidence.write(f"{step}.failure", f"{type(error).__name__}: {error}\n")
@@ -134,6 +140,18 @@ def _steps(
         verdict = Verdict.REFUSED if row.refused else Verdict.PASSED
         results.append(Result(cell, step, verdict, row.refused, seconds))
     return results
+
+
+def _check_remarks(clients: Sequence[MatrixClient], step: Step) -> None:
+    """See that an emulated client has nothing to remark upon, though it would not give up for it.
+
+    While its network is down there is no end of that.
+    """
+    if step is Step.VANISH:
+        return
+    for client in clients:
+        if isinstance(client, EmulatedMachine) and client.remarks:
+            raise RemarksError("; ".join(str(remark) for remark in client.remarks))
 
 
 def _clear(stage: Stage, position: Position) -> None:

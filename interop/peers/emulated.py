@@ -104,8 +104,8 @@ class EmulatedMachine:
 
     @property
     def remarks(self) -> list[Complaint]:
-        """The broken rules that this client does not mind."""
-        return [remark.complaint for remark in self._connected.told_of(Remark)]
+        """The broken rules that this client does not mind, on the connection it has or had last."""
+        return self._connected.remarks
 
     def dial_in(self) -> Link:
         """Connect, and wait for the link. Raises `ClientStoppedError`, `StillWaitingError`."""
@@ -236,6 +236,12 @@ class _Line:
                 if isinstance(effect, Stopped):
                     raise ClientStoppedError(effect.complaint)
             return [effect for effect in self._told if isinstance(effect, kind)]
+
+    @property
+    def remarks(self) -> list[Complaint]:
+        """What its client does not mind, whether it has given up or not."""
+        with self._lock:
+            return [told.complaint for told in self._told if isinstance(told, Remark)]
 
     def close(self) -> None:
         """End the thread, and everything with it. May be called twice."""
