@@ -7,7 +7,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from interop.process import Process
 from interop.settings import GatewaySettings
 from interop.wait import until
 
+DAEMON = ("-m", "cli.ikev1d")
+"""What Python runs."""
 CONFIGURATION = "/run/ikev1d.toml"
 CONTROL = "/run/ikev1d/control"
 FAREWELLS = "/run/ikev1d/farewells"
@@ -71,7 +73,10 @@ def _notify_socket(path: Path) -> Iterator[socket.socket]:
 
 
 class Ikev1d:
-    """The daemon on ``host``; `start` returns when it has said READY=1 (sd_notify(3))."""
+    """The daemon on ``host``; `start` returns when it has said READY=1 (sd_notify(3)).
+
+    ``program`` is what Python runs, with arguments of its own; it can be changed before a start.
+    """
 
     def __init__(
         self,
@@ -80,11 +85,13 @@ class Ikev1d:
         extra: Mapping[str, str] | None = None,
         *,
         traced: bool = False,
+        program: Sequence[str] = DAEMON,
     ) -> None:
         self.host = host
         self.settings = settings
         host.write(CONFIGURATION, configuration(settings, extra or {}), 0o600)
         self._traced = traced
+        self.program = program
         self._process: Process | None = None
 
     @property
@@ -99,7 +106,7 @@ class Ikev1d:
         with _notify_socket(self.host.path("/run/notify")) as receiver:
             self._process = self.host.start(
                 "ikev1d",
-                *(sys.executable, "-m", "cli.ikev1d", "--config", CONFIGURATION),
+                *(sys.executable, *self.program, "--config", CONFIGURATION),
                 *(("--trace", TRACE) if self._traced else ()),
                 environment={"NOTIFY_SOCKET": "/run/notify"},
             )

@@ -1,6 +1,6 @@
 """A lab with a gateway in it and clients that can dial in: where every scenario begins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +9,7 @@ from typing import Self
 from interop.certificates import Identity
 from interop.clients.model import Client
 from interop.errors import LabError
-from interop.gateway import Ikev1d
+from interop.gateway import DAEMON, Ikev1d
 from interop.lab import Lab
 from interop.peers.emulated import EmulatedMachine
 from interop.peers.ipsec import IpsecInitiator
@@ -39,7 +39,7 @@ class Stage:
     ``fault`` names one of `interop.relay.FAULTS` for the cable to the gateway. ``reference`` puts
     Debian's programs in the place of our daemon. ``extra`` is for `interop.gateway.configuration`;
     ``files`` are written on the gateway's machine, readable for root only, before it starts.
-    With ``trace`` our daemon writes one.
+    With ``trace`` our daemon writes one. ``program`` is what Python runs as it.
     """
 
     gateway: Ikev1d | ReferenceGateway
@@ -60,6 +60,7 @@ class Stage:
         extra: Mapping[str, str] | None = None,
         files: Mapping[str, str | bytes] | None = None,
         trace: bool = False,
+        program: Sequence[str] = DAEMON,
     ) -> None:
         self.lab = Lab(with_relay(topology) if fault else topology, directory)
         self.settings = settings or GatewaySettings(address=topology.gateway_address)
@@ -68,6 +69,7 @@ class Stage:
         self._extra = extra
         self._files = files or {}
         self._trace = trace
+        self._program = program
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -80,7 +82,13 @@ class Stage:
             if self._reference:
                 self.gateway = ReferenceGateway(machine, self.settings)
             else:
-                self.gateway = Ikev1d(machine, self.settings, self._extra, traced=self._trace)
+                self.gateway = Ikev1d(
+                    machine,
+                    self.settings,
+                    self._extra,
+                    traced=self._trace,
+                    program=self._program,
+                )
             self.gateway.start()
             self.idle = take_snapshot(machine)
             self._open = undo.pop_all()
@@ -193,6 +201,7 @@ class Stage:
             user=user,
             password=self.settings.users.get(user, "") if password is None else password,
             certificate=certificate,
+            original=self.settings.address,
             lets_server_rekey=lets_server_rekey,
         )
         self.lab.stack.callback(made.stop)

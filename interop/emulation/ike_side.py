@@ -17,7 +17,7 @@ from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey
 from interop.initiator.engine import Initiator
 from interop.initiator.main_mode import Step as WaitsFor
-from interop.initiator.profiles import MS_INITIAL_CONTACT, L2tpPort
+from interop.initiator.profiles import L2tpPort
 from interop.initiator.session import NON_ESP_MARKER, ClientPath
 from interop.initiator.signatures import Signer
 
@@ -107,8 +107,7 @@ class IkeSide:
     @property
     def tells_initial_contact(self) -> bool:
         """Whether the server has been told to forget what was before."""
-        profile = self._client.ike.profile
-        tells = profile.initial_contact or MS_INITIAL_CONTACT in profile.vendor_ids
+        tells = self._client.ike.profile.tells_initial_contact
         return tells and self._current.waits_for is WaitsFor.DONE
 
     def receives_under(self, spi: bytes) -> bool:

@@ -152,6 +152,11 @@ class Profile:
     group_name: GroupName | None = None
     """None: it begins Main Mode."""
 
+    @property
+    def tells_initial_contact(self) -> bool:
+        """Whether a server hears, in one way or another, that nothing of before is left."""
+        return self.initial_contact or MS_INITIAL_CONTACT in self.vendor_ids
+
 
 def _md5(text: str) -> bytes:
     return hashlib.md5(text.encode(), usedforsecurity=False).digest()

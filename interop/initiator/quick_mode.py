@@ -91,7 +91,8 @@ class QuickMode:
             )
         )
         nat_oa = None if session.nat_t is None else session.nat_t.nat_oa
-        server = None if session.server_behind_nat else session.path.server.packed
+        original = session.path.server_original or session.path.server
+        server = None if session.server_behind_nat else original.packed
         session.judge(checks.original_addresses(payloads, nat_oa, server))
         proof, nonce = payloads.first(Hash), payloads.first(Nonce)
         assert proof is not None  # quick_mode_2 found both

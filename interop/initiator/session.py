@@ -36,6 +36,8 @@ class ClientPath:
     inner_port: int = IKE_PORT
     server_port: int = IKE_PORT
     l2tp_port: int = 49152
+    server_original: Address | None = None
+    """What a server says in NAT-OAr that is behind a NAT and shows the address before it."""
 
 
 class BrokenRuleError(Exception):

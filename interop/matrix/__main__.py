@@ -47,7 +47,9 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     ]
 
 
-def _play(cells: Sequence[Cell], output: Path, lanes: int, log: Path) -> int:
+def _play(
+    cells: Sequence[Cell], output: Path, lanes: int, log: Path, gateway: Sequence[str]
+) -> int:
     """Play cells in a kernel; its exit status."""
     limit = CELL_LIMIT * len(cells)
     command = [
@@ -55,6 +57,7 @@ def _play(cells: Sequence[Cell], output: Path, lanes: int, log: Path) -> int:
         *("--share", str(output), "--"),
         *(sys.executable, "-m", "interop.matrix.play", "--lanes", str(lanes)),
         *(str(output), _revision(), *(cell.name for cell in cells)),
+        *(("--gateway", str(Path(gateway[0]).resolve()), *gateway[1:]) if gateway else ()),
     ]
     with log.open("w") as file:
         return subprocess.run(
@@ -97,6 +100,9 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="play nothing, write the page")
     parser.add_argument("--kernels", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--lanes", type=int, default=LANES, help="positions at once in a kernel")
+    parser.add_argument(
+        "--gateway", nargs="+", default=(), metavar="FILE", help="what Python runs as it"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--markdown", type=Path, help="write the table for the documentation here")
     options = parser.parse_args()
@@ -114,7 +120,14 @@ def main() -> int:
     shares = [share for k in range(options.kernels) if (share := cells[k :: options.kernels])]
     with ThreadPoolExecutor(len(shares) or 1) as pool:
         runs = [
-            pool.submit(_play, share, output, options.lanes, output / f"kernel-{number}.log")
+            pool.submit(
+                _play,
+                share,
+                output,
+                options.lanes,
+                output / f"kernel-{number}.log",
+                options.gateway,
+            )
             for number, share in enumerate(shares)
         ]
         ended = [run.result() for run in runs]

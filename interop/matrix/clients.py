@@ -114,7 +114,9 @@ def _unable_in(client: Client) -> dict[str, str]:
     return {}
 
 
-def _emulated(client: Client) -> Row:
+def emulated(client: Client) -> Row:
+    """The row of a client that there is as data."""
+
     def make(stage: Stage, machine: str, user: str, auth: str) -> MatrixClient:
         certificate = client_identity(user) if auth == CERTIFICATE else None
         return stage.emulated(client, machine, user=user, certificate=certificate)
@@ -221,7 +223,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
             *_REAL,
             *_NETWORK_MANAGER,
             _IKE_SCAN,
-            *map(_emulated, CLIENTS.values()),
+            *map(emulated, CLIENTS.values()),
             _IKE_SCAN_AGGRESSIVE,
             *map(_refused, REFUSED.values()),
         )

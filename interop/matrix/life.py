@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from interop.errors import LabError
+from interop.initiator.profiles import DPD
 from interop.matrix.clients import MatrixClient
 from interop.matrix.results import Step
+from interop.peers.emulated import EmulatedMachine
 from interop.peers.xl2tpd import Link
 from interop.scenarios.play import CLEAN_LIMIT, LOOK, check_gone
 from interop.stage import OFFICE_NETWORK, TRANSFER_SIZE, Stage, TrafficError
@@ -29,6 +31,8 @@ IDLE = 8.0
 """Seconds without traffic of its own: the gateway asks more than once."""
 SMALL_TRANSFER = 1 << 17
 """Bytes that show after each step that traffic goes on: some 100 packets each way."""
+GIVES_WAY_LIMIT = 5.0
+"""Seconds until INITIAL-CONTACT has ended what was before; silence would take longer."""
 FOUND_DEAD_LIMIT = 60.0
 """Seconds from a client's last word until the gateway has nothing of it any more."""
 
@@ -119,6 +123,9 @@ def _check_unnoticed(lives: Lives, before: dict[str, dict[str, Any]]) -> None:
 def idle(lives: Lives) -> None:
     """Nobody says anything unasked for longer than the gateway's patience, and all stay."""
     before = lives.status()
+    for client in lives.clients:
+        if isinstance(client, EmulatedMachine) and DPD in client.client.ike.profile.vendor_ids:
+            client.are_you_there()
     time.sleep(IDLE)
     _check_unnoticed(lives, before)
 
@@ -143,8 +150,22 @@ def hang_up(lives: Lives) -> None:
 
 
 def come_back(lives: Lives) -> None:
-    """All dial in again, and traffic flows."""
+    """All dial in again, and traffic flows; emulated ones once more, without a goodbye before."""
     connect(lives)
+    _move(lives, SMALL_TRANSFER)
+    crashed = [client for client in lives.clients if isinstance(client, EmulatedMachine)]
+    if not crashed:
+        return
+    for client in crashed:
+        client.vanish()
+    connect(lives)
+    told = all(client.client.ike.profile.tells_initial_contact for client in crashed)
+    until(
+        lambda: len(lives.stage.ikev1d.clients()) == len(lives.clients),
+        "the sessions of before to have given way",
+        GIVES_WAY_LIMIT if told else FOUND_DEAD_LIMIT,
+        LOOK,
+    )
     _move(lives, SMALL_TRANSFER)
 
 

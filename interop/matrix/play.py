@@ -20,6 +20,7 @@ from signal import SIGKILL
 
 from interop.capture import Capture
 from interop.errors import LabError
+from interop.gateway import DAEMON
 from interop.kernel import artefacts
 from interop.matrix.clients import ROWS, MatrixClient, Row
 from interop.matrix.credentials import SECTION, gateway_files
@@ -193,10 +194,12 @@ def play_position(
     directory: Path,
     about: Mapping[str, str],
     steps: Sequence[Step] = tuple(Step),
+    gateway: Sequence[str] = DAEMON,
 ) -> list[Result]:
     """Play cells of one position, each client on the same machines as the one before it.
 
-    The machines' logs go below ``directory``; ``about`` is for the record.
+    The machines' logs go below ``directory``; ``about`` is for the record. ``gateway`` is what
+    Python runs as the gateway, with arguments of its own.
     """
     extra: dict[str, str] = {**IMPATIENT, "[certificate]": SECTION}
     topology = position.topology()
@@ -206,7 +209,7 @@ def play_position(
     with ExitStack() as open_stage:
         with _alone(directory.parent):
             stage = open_stage.enter_context(
-                Stage(topology, directory, extra=extra, files=gateway_files())
+                Stage(topology, directory, extra=extra, files=gateway_files(), program=gateway)
             )
         for row, auth in cells:
             cell = Cell(row.name, auth, position.name)
@@ -228,14 +231,16 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def _lane(record: Record, revision: str, cells: Sequence[Cell]) -> None:
+def _lane(record: Record, revision: str, gateway: Sequence[str], cells: Sequence[Cell]) -> None:
     """Play cells of one position in a program, and in another one what it leaves if it breaks."""
     log = artefacts() / f"{cells[0].position}.log"
     command = [sys.executable, "-m", "interop.matrix.play", str(record.directory), revision]
     while cells:
         with log.open("a") as file:
+            names = [cell.name for cell in cells]
+            other = ["--gateway", *gateway] if gateway is not DAEMON else []
             subprocess.run(
-                [*command, "--here", *(cell.name for cell in cells)],
+                [*command, "--here", *names, *other],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -261,6 +266,7 @@ def main() -> int:
     parser.add_argument("revision", help="what the gateway is, for the record")
     parser.add_argument("cells", nargs="+", type=Cell.named, metavar="CLIENT:AUTH:POSITION")
     parser.add_argument("--lanes", type=int, default=LANES, help="positions at once")
+    parser.add_argument("--gateway", nargs="+", default=DAEMON, help="what Python runs as it")
     parser.add_argument("--here", action="store_true", help="in this program; one position")
     options = parser.parse_args()
     record = Record(options.output)
@@ -270,11 +276,18 @@ def main() -> int:
         (name,) = positions
         rows = [(ROWS[cell.client], cell.auth) for cell in cells]
         about = _about(options.revision)
-        play_position(POSITIONS[name], rows, record, artefacts() / name, about)
+        directory = artefacts() / name
+        play_position(POSITIONS[name], rows, record, directory, about, gateway=options.gateway)
         return 0
     with ThreadPoolExecutor(options.lanes) as pool:
         lanes = [
-            pool.submit(_lane, record, options.revision, [c for c in cells if c.position == name])
+            pool.submit(
+                _lane,
+                record,
+                options.revision,
+                options.gateway,
+                [cell for cell in cells if cell.position == name],
+            )
             for name in positions
         ]
         for lane in lanes:

@@ -78,6 +78,7 @@ class ClientStoppedError(LabError):
 class EmulatedMachine:
     """``client`` on ``host``, which dials ``server``; the user's side of it.
 
+    ``original`` is the address that the server has on its own machine, behind a NAT or not.
     ``lets_server_rekey`` is for a server that is set to do so.
     """
 
@@ -91,11 +92,13 @@ class EmulatedMachine:
         user: str,
         password: str,
         certificate: Identity | None = None,
+        original: str | None = None,
         lets_server_rekey: bool = False,
     ) -> None:
         self.host = host
         self.client = client
         self._server = server
+        self._original = original or server
         self._secrets = Secrets(psk.encode(), Account(user, password), certificate)
         self._lets_server_rekey = lets_server_rekey
         self._before: Life | None = None
@@ -114,6 +117,7 @@ class EmulatedMachine:
             self.host,
             self.client,
             self._server,
+            self._original,
             self._secrets,
             self._before,
             lets_server_rekey=self._lets_server_rekey,
@@ -184,6 +188,7 @@ class _Line:
         host: Host,
         client: Client,
         server: str,
+        original: str,
         secrets: Secrets,
         before: Life | None,
         *,
@@ -202,7 +207,12 @@ class _Line:
         self._l2tp = _bound(host, inner, client.l2tp.profile.port)
         self._tun = Tun(host, INTERFACE)
         l2tp_port = self._l2tp.getsockname()[1]
-        path = ClientPath(ip_address(inner), ip_address(server), l2tp_port=l2tp_port)
+        path = ClientPath(
+            ip_address(inner),
+            ip_address(server),
+            l2tp_port=l2tp_port,
+            server_original=ip_address(original),
+        )
         self.engine = EmulatedClient(
             client,
             secrets,
