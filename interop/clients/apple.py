@@ -7,7 +7,17 @@ from ipaddress import IPv4Address
 
 from interop.clients.facts import Facts, Known, Unknown, facts
 from interop.clients.model import CertificateUse, Client, Conduct, Programs, Requests
-from interop.clients.sources import AI, AP, GIST_MACOS, LS, OPENSWAN_CONF, STRONG_28, UBUNTU_IOS_4
+from interop.clients.sources import (
+    AI,
+    AP,
+    GIST_MACOS,
+    LS,
+    OPENSWAN_CONF,
+    SOFTETHER_1102,
+    SOFTETHER_2110,
+    STRONG_28,
+    UBUNTU_IOS_4,
+)
 from interop.clients.wire import (
     ACCM,
     ACFC,
@@ -242,7 +252,18 @@ def _called(name: str) -> Known:
     return Known(sccrq, f"{_L2TP_C} since ppp-560.12: gethostname() and its NUL")
 
 
-IPHONE = Client("iphone", "iPhone, iOS of today", _PROGRAMS, _IKE, _L2TP, _PPP, _CONDUCT)
+def _seen(log: str) -> Facts[Profile]:
+    """What a log shows too: a transform, and both lifetimes."""
+    return _IKE.but(
+        phase1=Known(_IKE.profile.phase1, f"{_UTILS} since ppp-809.40.5; one of them in {log}"),
+        phase1_lifetime=Known(3600, f"{_UTILS}; {log}"),
+        esp_lifetime=Known(3600, f"{_UTILS}; {log}"),
+    )
+
+
+IPHONE = Client(
+    "iphone", "iPhone, iOS of today", _PROGRAMS, _seen(SOFTETHER_1102), _L2TP, _PPP, _CONDUCT
+)
 IPHONE_NAT64 = Client(
     name="iphone-nat64",
     title="iPhone, iOS of today, on a network with NAT64",
@@ -261,7 +282,7 @@ MACOS = Client(
     name="macos",
     title="macOS of today",
     programs=_PROGRAMS,
-    ike=_named(_IKE, "macos").but(goodbye=Known(Goodbye(), GIST_MACOS)),
+    ike=_named(_seen(SOFTETHER_2110), "macos").but(goodbye=Known(Goodbye(), GIST_MACOS)),
     l2tp=_L2TP.but(sccrq=_called("macbook.local\0")),
     ppp=_PPP,
     conduct=_CONDUCT,
