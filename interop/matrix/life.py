@@ -53,6 +53,10 @@ class Lives:
         """What the gateway says of each user."""
         return {client["user"]: client for client in self.stage.ikev1d.clients()}
 
+    def sessions(self) -> int:
+        """How many the gateway's kernel has."""
+        return sum(line.startswith("interface ") for line in self.stage.leftovers())
+
 
 def connect(lives: Lives) -> None:
     """All dial in, one after the other."""
@@ -161,7 +165,7 @@ def come_back(lives: Lives) -> None:
     connect(lives)
     told = all(client.client.ike.profile.tells_initial_contact for client in crashed)
     until(
-        lambda: len(lives.stage.ikev1d.clients()) == len(lives.clients),
+        lambda: lives.sessions() == len(lives.clients),
         "the sessions of before to have given way",
         GIVES_WAY_LIMIT if told else FOUND_DEAD_LIMIT,
         LOOK,

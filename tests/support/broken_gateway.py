@@ -8,7 +8,6 @@ cells of the matrix red that are about it, as in
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -38,7 +37,7 @@ def _original_addresses(sound: Broken, *arguments: Any) -> Any:
 def _swapped(sound: Broken, *arguments: Any) -> Any:
     child = sound(*arguments)
     good = child.sa
-    child.sa = replace(
+    child.sa = structs.replace(
         good,
         inbound_encryption_key=good.outbound_encryption_key,
         inbound_integrity_key=good.outbound_integrity_key,
