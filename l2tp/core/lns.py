@@ -7,7 +7,6 @@ without a tunnel ID is dropped unanswered, as is whatever came in clear (mark 0)
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -31,6 +30,7 @@ from l2tp.core.shared import Shared
 from l2tp.core.strays import Standing, Strays
 from l2tp.core.transport import FULL_CYCLE
 from l2tp.core.tunnel import Tunnel, TunnelState
+from l2tp.core.tunnels import Tunnels
 from l2tp.core.views import SessionView, TunnelView, view_session, view_tunnel
 from l2tp.errors import ProtocolError
 from l2tp.pool import AddressPool
@@ -48,11 +48,9 @@ class Lns:
     def __init__(self, settings: LnsSettings, random: Callable[[int], bytes]) -> None:
         self._settings = settings
         self._shared = Shared(settings, random)
-        self._tunnels: dict[int, Tunnel] = {}
-        self._clients: dict[int, list[Tunnel]] = {}
         self._strays = Strays(self._shared)
+        self._tunnels = Tunnels(self._strays)
         self._claims = Claims(self._shared)
-        self._due: list[tuple[float, int]] = []
 
     # Received.
 
@@ -76,7 +74,7 @@ class Lns:
 
     def claim_decided(self, claim: TunnelClaimed, now: float) -> list[Effect]:
         """Take the message of a claim: of the tunnel's owner, if it has become that."""
-        tunnel = self._tunnels.get(claim.message.tunnel_id)
+        tunnel = self._tunnels.by_id.get(claim.message.tunnel_id)
         if tunnel is not None and tunnel.peer.mark == claim.peer.mark:
             self._to_tunnel(claim.message, claim.peer, now)
         else:
@@ -89,7 +87,7 @@ class Lns:
         if session is not None:
             session.tunnel.seen(now)
             session.frame_received(frame, now)
-            self._settle(session.tunnel)
+            self._tunnels.settle(session.tunnel)
         return self._drain()
 
     def packet_sent(self, session_id: int, packet: bytes) -> list[Effect]:
@@ -111,12 +109,12 @@ class Lns:
         if session is not None:
             session.tunnel.seen(now)
             session.link.seen(now)
-            self._settle(session.tunnel)
+            self._tunnels.settle(session.tunnel)
         return self._drain()
 
     def reachable(self, mark: int, now: float) -> None:
         """The client has shown by other ways than L2TP that it is there: questions can wait."""
-        for tunnel in self._of_client(mark):
+        for tunnel in self._tunnels.of_client(mark):
             tunnel.reachable(now)
 
     def ask(self, session_id: int) -> list[Effect]:
@@ -124,12 +122,12 @@ class Lns:
         session = self._shared.sessions.get(session_id)
         if session is not None:
             session.ask()
-            self._settle(session.tunnel)
+            self._tunnels.settle(session.tunnel)
         return self._drain()
 
     def ask_at(self, mark: int, other: int, address: str) -> list[Effect]:
         """Ask whether the client with mark `other`, at this address, has the sessions of `mark`."""
-        for tunnel in self._of_client(mark):
+        for tunnel in self._tunnels.of_client(mark):
             for session in tunnel.sessions.values():
                 session.ask_at(replace(tunnel.peer, mark=other, address=address))
         return self._drain()
@@ -143,45 +141,32 @@ class Lns:
             if login is not None:
                 session, request = login
                 session.login_answered(request, result, now)
-                self._settle(session.tunnel)
+                self._tunnels.settle(session.tunnel)
         else:
             path = self._shared.paths.pop(ticket, None)
             if path is not None:
                 path.path_answered(result, now)
-                self._settle(path.tunnel)
+                self._tunnels.settle(path.tunnel)
         return self._drain()
 
     # Time.
 
     def advance(self, now: float) -> list[Effect]:
         """Run the timers that are due."""
-        ready = []
-        while self._due and self._due[0][0] <= now:
-            ready.append(heapq.heappop(self._due))
-        for deadline, tunnel_id in ready:
-            tunnel = self._tunnels.get(tunnel_id)
-            if tunnel is None or tunnel.scheduled != deadline:
-                continue
-            tunnel.scheduled = None
+        for tunnel in self._tunnels.due(now):
             tunnel.advance(now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._drain()
 
     def next_deadline(self) -> float | None:
         """When ``advance`` is to be called next; None while nothing is due ever."""
-        while self._due:
-            deadline, tunnel_id = self._due[0]
-            tunnel = self._tunnels.get(tunnel_id)
-            if tunnel is not None and tunnel.scheduled == deadline:
-                return deadline
-            heapq.heappop(self._due)
-        return None
+        return self._tunnels.next_deadline()
 
     # Earlier runs.
 
     def standing(self, tunnel_id: int) -> Standing | None:
         """What the next run must know of a tunnel to tell its client that it has ended."""
-        tunnel = self._tunnels.get(tunnel_id)
+        tunnel = self._tunnels.by_id.get(tunnel_id)
         return Standing.of(tunnel) if tunnel is not None else None
 
     def remember(self, tunnels: Mapping[int, Standing]) -> None:
@@ -193,53 +178,50 @@ class Lns:
 
     def client_moved(self, mark: int, address: str) -> None:
         """The client's SAs lead to another address now, so its L2TP comes from there."""
-        for tunnel in self._of_client(mark):
-            tunnel.peer = replace(tunnel.peer, address=address)
+        self._tunnels.follow(mark, address)
 
     def continued(self, other: int, mark: int, address: str, now: float) -> list[Effect]:
         """The client with mark `other` goes on under this mark, from this address."""
-        for tunnel in self._of_client(other):
+        for tunnel in self._tunnels.of_client(other):
             peer = replace(tunnel.peer, mark=mark, address=address)
-            if any(own.peer == peer and own.is_live for own in self._of_client(mark)):
+            if any(own.peer == peer and own.is_live for own in self._tunnels.of_client(mark)):
                 tunnel.vanish("the client dialled anew", now, known=True)
-                self._settle(tunnel)
+                self._tunnels.settle(tunnel)
                 continue
-            self._leave(tunnel)
-            tunnel.peer = peer
-            self._clients.setdefault(mark, []).insert(0, tunnel)
+            self._tunnels.hand_over(tunnel, peer)
         self._strays.forget_client(other)
         self._claims.forget_client(other)
         return self._drain()
 
     def end_older(self, mark: int, now: float, reason: str) -> list[Effect]:
         """Drop all tunnels of a client but the newest, which it has forgotten."""
-        for tunnel in self._of_client(mark)[:-1]:
+        for tunnel in self._tunnels.of_client(mark)[:-1]:
             tunnel.vanish(reason, now, known=True)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._drain()
 
     def client_gone(self, mark: int, now: float, reason: str) -> list[Effect]:
         """The client's SAs are gone: drop its tunnels, as nothing can be sent."""
-        for tunnel in self._of_client(mark):
+        for tunnel in self._tunnels.of_client(mark):
             tunnel.vanish(reason, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         self._strays.forget_client(mark)
         self._claims.forget_client(mark)
         return self._drain()
 
     def close_client(self, mark: int, now: float, reason: str) -> list[Effect]:
         """End all tunnels of a client."""
-        for tunnel in self._of_client(mark):
+        for tunnel in self._tunnels.of_client(mark):
             tunnel.stop(reason, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._drain()
 
     def close_tunnel(self, tunnel_id: int, now: float, reason: str) -> list[Effect]:
         """End one tunnel; an unknown ID is no error."""
-        tunnel = self._tunnels.get(tunnel_id)
+        tunnel = self._tunnels.by_id.get(tunnel_id)
         if tunnel is not None:
             tunnel.stop(reason, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._drain()
 
     def close_session(self, session_id: int, now: float, reason: str) -> list[Effect]:
@@ -247,7 +229,7 @@ class Lns:
         session = self._shared.sessions.get(session_id)
         if session is not None:
             session.end(reason, now)
-            self._settle(session.tunnel)
+            self._tunnels.settle(session.tunnel)
         return self._drain()
 
     def close_all(self, now: float, reason: str = "server is shutting down") -> list[Effect]:
@@ -255,18 +237,18 @@ class Lns:
 
         The StopCCNs are repeated for as long as the host goes on.
         """
-        for tunnel in list(self._tunnels.values()):
+        for tunnel in list(self._tunnels.by_id.values()):
             tunnel.stop(reason, now, StopResult.SHUTTING_DOWN)
             if tunnel.state is TunnelState.STOPPED:
                 tunnel.vanish(reason, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._drain()
 
     # Status.
 
     def tunnels(self) -> list[TunnelView]:
         """All tunnels, those that are stopping too."""
-        return [view_tunnel(tunnel) for tunnel in self._tunnels.values()]
+        return [view_tunnel(tunnel) for tunnel in self._tunnels.by_id.values()]
 
     def sessions(self) -> list[SessionView]:
         """All sessions, those that are coming up too."""
@@ -274,7 +256,7 @@ class Lns:
 
     def of_client(self, mark: int) -> tuple[list[TunnelView], list[SessionView]]:
         """The tunnels and sessions of one client, the oldest first."""
-        tunnels = self._clients.get(mark, ())
+        tunnels = self._tunnels.of_client(mark)
         sessions = [session for tunnel in tunnels for session in tunnel.sessions.values()]
         return [*map(view_tunnel, tunnels)], [*map(view_session, sessions)]
 
@@ -300,16 +282,16 @@ class Lns:
     # Inside.
 
     def _to_tunnel(self, message: ControlMessage | DataMessage, peer: Peer, now: float) -> None:
-        tunnel = self._tunnels.get(message.tunnel_id)
+        tunnel = self._tunnels.by_id.get(message.tunnel_id)
         if tunnel is None or tunnel.peer.mark != peer.mark:
-            if peer.mark in self._clients or not self._claims.made(message, tunnel, peer):
+            if self._tunnels.has_client(peer.mark) or not self._claims.made(message, tunnel, peer):
                 self._turn_away(message, tunnel, peer, now)
         elif isinstance(message, ControlMessage):
             tunnel.receive(message, peer, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         else:
             tunnel.data_received(message, peer, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
 
     def _turn_away(
         self,
@@ -321,7 +303,7 @@ class Lns:
         """Drop what is for no tunnel of its sender, and tell it if it has none."""
         reason = DropReason.UNKNOWN_TUNNEL if tunnel is None else DropReason.WRONG_MARK
         self._drop(peer, reason, f"tunnel {message.tunnel_id}")
-        if peer.mark not in self._clients:
+        if not self._tunnels.has_client(peer.mark):
             self._strays.answer(message, peer, now)
 
     def _without_tunnel(self, message: ControlMessage, peer: Peer, now: float) -> None:
@@ -335,18 +317,18 @@ class Lns:
             self._drop(peer, DropReason.MALFORMED, str(failure))
             return
         peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID, 0)
-        tunnel = self._find(peer, peer_tunnel_id)
+        tunnel = self._tunnels.find(peer, peer_tunnel_id)
         if attributes.message_type is MessageType.STOPCCN and tunnel is not None:
             if tunnel.state is TunnelState.WAIT_CONNECT:
                 tunnel.receive(message, peer, now)
-                self._settle(tunnel)
+                self._tunnels.settle(tunnel)
         elif attributes.message_type is not MessageType.SCCRQ:
             self._drop(peer, DropReason.NO_TUNNEL, str(attributes.message_type))
         elif not peer_tunnel_id or message.ns or message.session_id:
             self._drop(peer, DropReason.MALFORMED, "SCCRQ without tunnel ID or out of sequence")
         elif tunnel is not None and self._is_repetition(tunnel, now):
             tunnel.receive(message, peer, now)
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         else:
             self._open(message, attributes, peer, now)
 
@@ -364,7 +346,7 @@ class Lns:
         self, message: ControlMessage, attributes: Attributes, peer: Peer, now: float
     ) -> None:
         peer_tunnel_id = attributes.get(AvpType.ASSIGNED_TUNNEL_ID)
-        dials_anew = peer.mark in self._clients
+        dials_anew = self._tunnels.has_client(peer.mark)
         try:
             check(attributes, self._settings.shared_secret)
             self._replace(peer, peer_tunnel_id, now)
@@ -375,13 +357,12 @@ class Lns:
         if dials_anew:
             self._shared.emit(DialledAnew(peer))
         tunnel_id = self._shared.unused_id(
-            self._tunnels, self._strays.tunnel_ids, self._settings.foreign_tunnel_ids
+            self._tunnels.by_id, self._strays.tunnel_ids, self._settings.foreign_tunnel_ids
         )
         tunnel = Tunnel(self._shared, tunnel_id, peer_tunnel_id, peer, now)
-        self._tunnels[tunnel_id] = tunnel
-        self._clients.setdefault(peer.mark, []).append(tunnel)
+        self._tunnels.add(tunnel)
         tunnel.receive(message, peer, now)
-        self._settle(tunnel)
+        self._tunnels.settle(tunnel)
 
     def _replace(self, peer: Peer, peer_tunnel_id: int, now: float) -> None:
         """Drop what a client that dials anew has forgotten.
@@ -389,19 +370,19 @@ class Lns:
         No known client runs two tunnels over one UDP flow, and the kernel could not tell them
         apart; so whoever begins another one over it has lost the first.
         """
-        for tunnel in self._of_client(peer.mark):
+        for tunnel in self._tunnels.of_client(peer.mark):
             if tunnel.peer == peer and (tunnel.is_live or tunnel.peer_tunnel_id == peer_tunnel_id):
                 tunnel.vanish("the client dialled anew", now, known=True)
-                self._settle(tunnel)
+                self._tunnels.settle(tunnel)
 
     def _make_room(self, peer: Peer) -> None:
         """Hold the limits; a tunnel that is stopping gives way to the client's next one."""
-        own = self._of_client(peer.mark)
+        own = self._tunnels.of_client(peer.mark)
         if len(own) >= self._settings.max_tunnels_per_client:
             for tunnel in own:
                 if not tunnel.is_live:
-                    self._remove(tunnel)
-        if len(self._of_client(peer.mark)) >= self._settings.max_tunnels_per_client:
+                    self._tunnels.remove(tunnel)
+        if len(self._tunnels.of_client(peer.mark)) >= self._settings.max_tunnels_per_client:
             cause = "too many tunnels of this client"
             raise RefusalError(cause, StopResult.GENERAL_ERROR, GeneralError.NO_RESOURCES)
         if len(self._tunnels) >= self._settings.max_tunnels:
@@ -412,7 +393,7 @@ class Lns:
         """Answer with a StopCCN that is not repeated: the peer repeats its SCCRQ if it is lost."""
         cause = str(refusal)
         payload = stopccn(
-            self._shared.unused_id(self._tunnels), refusal.result, refusal.error, cause
+            self._shared.unused_id(self._tunnels.by_id), refusal.result, refusal.error, cause
         )
         answer = ControlMessage(
             attributes.get(AvpType.ASSIGNED_TUNNEL_ID), session_id=0, ns=0, nr=1, payload=payload
@@ -420,49 +401,10 @@ class Lns:
         self._shared.emit(Send(peer, build(answer)))
         self._shared.emit(TunnelRefused(peer, attributes.get(AvpType.HOST_NAME, ""), cause))
 
-    def _find(self, peer: Peer, peer_tunnel_id: int) -> Tunnel | None:
-        """The tunnel the peer knows by this number, over this UDP flow."""
-        for tunnel in self._clients.get(peer.mark, ()):
-            if tunnel.peer_tunnel_id == peer_tunnel_id and tunnel.peer == peer:
-                return tunnel
-        return None
-
-    def _of_client(self, mark: int) -> list[Tunnel]:
-        return list(self._clients.get(mark, ()))
-
-    def _settle(self, tunnel: Tunnel) -> None:
-        """Forget a tunnel that is over, else see that its next timer is known.
-
-        An entry that comes too early is harmless, so a timer that moved back is left alone.
-        """
-        if self._tunnels.get(tunnel.tunnel_id) is not tunnel:
-            return
-        if tunnel.is_over:
-            self._remove(tunnel)
-            return
-        deadline = tunnel.deadline()
-        if deadline is None or (tunnel.scheduled is not None and tunnel.scheduled <= deadline):
-            return
-        tunnel.scheduled = deadline
-        heapq.heappush(self._due, (deadline, tunnel.tunnel_id))
-
-    def _remove(self, tunnel: Tunnel) -> None:
-        del self._tunnels[tunnel.tunnel_id]
-        if tunnel.ended_unheard:
-            self._strays.remember(tunnel)
-        self._leave(tunnel)
-
-    def _leave(self, tunnel: Tunnel) -> None:
-        """Take a tunnel out of those of its mark."""
-        own = self._clients[tunnel.peer.mark]
-        own.remove(tunnel)
-        if not own:
-            del self._clients[tunnel.peer.mark]
-
     def _drain(self) -> list[Effect]:
         """End of a call: tunnels that another tunnel's call has changed are settled too."""
         for tunnel in self._shared.take_touched():
-            self._settle(tunnel)
+            self._tunnels.settle(tunnel)
         return self._shared.drain()
 
     def _drop(self, peer: Peer, reason: DropReason, detail: str = "") -> None:
