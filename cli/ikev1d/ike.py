@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
+from itertools import islice
 
 from cli.ikev1d.config.model import Config, Connection
 from cli.ikev1d.farewells import Farewells
@@ -55,7 +56,9 @@ from xfrm.esp_tap import StrayEsp
 Question = InstallInbound | InstallOutbound | MoveChild | CountReceived | CountChild
 
 FAREWELL_DELAY = 0.5
-"""Seconds until last words follow a change: a login or a rekey is not made to wait for them."""
+"""Seconds until last words follow changes: a login or a rekey is not made to wait for them."""
+FAREWELLS_AT_A_TIME = 2
+"""Clients whose last words are made before others have their turn: less than a millisecond."""
 
 
 def make_settings(
@@ -172,8 +175,9 @@ class IkeHost:
         self._sas = sas
         self._story = story
         self._farewells = farewells
-        self._outdated: dict[int, asyncio.TimerHandle] = {}
-        """Clients whose last words are to be made anew, by mark."""
+        self._outdated: dict[int, None] = {}
+        """Marks of clients whose last words are to be made anew, the first to change first."""
+        self._renewal: asyncio.Handle | None = None
         self._client_up = client_up
         self._client_alive = client_alive
         self._client_gone = client_gone
@@ -255,8 +259,8 @@ class IkeHost:
         """End every client: the kernel has nothing of theirs any more."""
         self._carry_out(self.engine.close_all(cause, self._loop.time()))
         self._timer.cancel()
-        for handle in self._outdated.values():
-            handle.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
         self._workers.close()
         self._revocation.close()
 
@@ -307,10 +311,10 @@ class IkeHost:
                 if client is not None:
                     self._client_up(client.mark)
             case ClientDown():
-                self._farewells.forget(event.mark)
+                self._forget_farewell(event.mark)
                 self._client_gone(event.mark, event.client, event.cause)
             case Continued():
-                self._farewells.forget(event.other_mark)
+                self._forget_farewell(event.other_mark)
                 self._prepare_farewell(event.mark)
                 self._continued(event.mark, event.other_mark)
             case SessionsLost():
@@ -327,16 +331,23 @@ class IkeHost:
 
     def _prepare_farewell(self, mark: int) -> None:
         """Make the client's last words anew, in a moment: all that changes with it is in them."""
-        if mark not in self._outdated:
-            self._outdated[mark] = self._loop.call_later(FAREWELL_DELAY, self._renew_farewell, mark)
+        self._outdated[mark] = None
+        if self._renewal is None:
+            self._renewal = self._loop.call_later(FAREWELL_DELAY, self._renew_farewells)
 
-    def _renew_farewell(self, mark: int) -> None:
-        del self._outdated[mark]
-        words = self.engine.farewell(mark)
-        if words:
-            self._farewells.keep(mark, words)
-        else:
-            self._farewells.forget(mark)
+    def _renew_farewells(self) -> None:
+        for mark in tuple(islice(self._outdated, FAREWELLS_AT_A_TIME)):
+            del self._outdated[mark]
+            words = self.engine.farewell(mark)
+            if words:
+                self._farewells.keep(mark, words)
+            else:
+                self._farewells.forget(mark)
+        self._renewal = self._loop.call_soon(self._renew_farewells) if self._outdated else None
+
+    def _forget_farewell(self, mark: int) -> None:
+        self._outdated.pop(mark, None)
+        self._farewells.forget(mark)
 
     def _answer(self, question: Question) -> object:
         """Do at once what the engine asks for."""

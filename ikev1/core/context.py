@@ -387,13 +387,15 @@ class Context:
         sa = self.newest_ike_sa(client)
         if sa is None:
             return []
-        deletes = [informational.delete_ike_sa(sa)]
+        messages = []
         if client.children:
             spis = (child.sa.inbound_spi for child in client.children)
-            deletes.insert(0, informational.delete_spi(*spis))
-        messages = (
-            informational.make(sa, self._fresh_message_id(sa), (delete,)) for delete in deletes
-        )
+            delete = informational.delete_spi(*spis)
+            messages.append(informational.make(sa, self._fresh_message_id(sa), (delete,)))
+        if not sa.last_word:  # which no rekey changes
+            delete = informational.delete_ike_sa(sa)
+            sa.last_word = informational.make(sa, self._fresh_message_id(sa), (delete,))
+        messages.append(sa.last_word)
         return [Send(sa.path, _marked(sa.path, message)) for message in messages]
 
     def first_contact(self, sa: IkeSa, client: Client) -> None:

@@ -71,6 +71,9 @@ class IkeSa:
     seen: dict[int, None] = field(default_factory=dict)
     """Message IDs used, oldest first: RFC 2409 section 5.5 lets none be used twice."""
 
+    last_word: bytes = b""
+    """The Delete of this SA itself, sealed in advance for a crash of ours; b"" until then."""
+
     watch: Callable[[MessageSeen], None] | None = None
     """Who is told of its messages in clear, if anybody is."""
 

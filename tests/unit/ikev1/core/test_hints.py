@@ -219,6 +219,19 @@ def test_a_farewell_made_in_advance_ends_everything(kind: type[Dialin]) -> None:
     assert client.told_of(Closed) == [Closed(by_server=True)]
 
 
+def test_a_farewell_after_a_rekey_ends_both_children() -> None:
+    host = IkeHost()
+    client = Dialin(host, FAST).connect()
+    host.engine.farewell(client.child().mark)
+    client.quick_mode()
+    words = host.engine.farewell(client.child().mark)
+    after_a_restart(client)
+    client.deliver([(send.path, send.datagram) for send in words])
+    deleted = {event.spi for event in client.told_of(EspDeleted)}
+    assert deleted == {spi.to_bytes(4) for spi in host.inbound}
+    assert client.told_of(Closed) == [Closed(by_server=True)]
+
+
 def test_a_farewell_goes_where_the_client_is_now() -> None:
     host = IkeHost()
     client = Dialin.behind_nat(host, FAST).connect()
