@@ -207,7 +207,7 @@ class _VendorId(Record[VendorId]):
     """Bounds the size."""
 
     def decode(self, cursor: Cursor) -> VendorId:
-        if cursor.remaining > cursor.limits.vendor_id:
+        if cursor.end - cursor.position > cursor.limits.vendor_id:
             cursor.fail(f"vendor ID of {cursor.remaining} octets")
         return super().decode(cursor)
 
