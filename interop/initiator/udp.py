@@ -56,13 +56,14 @@ class Client:
         self._plan = plan
         self._number = number
         self._sockets: dict[bool, socket.socket] = {}
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._over = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
         self._quick_modes_left = plan.quick_modes
         self._main_mode: float | None = None
         self._quick_modes: list[float] = []
         self._failure: Failure | None = None
         self._sas: EspSas | None = None
-        self._done = False
         near = self._socket(floated=False)
         local_address, local_port = near.getsockname()[:2]
         if plan.inner is None:
@@ -84,7 +85,7 @@ class Client:
         begun = self._started = time.monotonic()
         try:
             self._carry_out(self._engine.start(begun))
-            await self._until_done()
+            await self._over
         finally:
             if not self._plan.stay or self._failure is not None:
                 self.leave()
@@ -98,10 +99,10 @@ class Client:
 
     async def rekey(self) -> Outcome:
         """Replace the ESP SAs of one that stays by a new Quick Mode."""
-        old, self._started, self._done = self._sas, time.monotonic(), False
+        old, self._started, self._over = self._sas, time.monotonic(), self._loop.create_future()
         before = len(self._quick_modes)
         self._carry_out(self._engine.quick_mode(self._started))
-        await self._until_done()
+        await self._over
         if self._failure is None and old is not None:
             self._carry_out(self._engine.delete_esp(old.inbound_spi))
         return Outcome(None, tuple(self._quick_modes[before:]), self._failure, ())
@@ -113,23 +114,29 @@ class Client:
 
     def leave(self) -> None:
         """Vanish."""
+        self._set_timer(None)
         for sock in self._sockets.values():
-            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._loop.remove_reader(sock.fileno())
             sock.close()
         self._sockets.clear()
 
-    async def _until_done(self) -> None:
-        while not self._done:
-            await self._sleep()
-            if not self._done:
-                self._carry_out(self._engine.advance(time.monotonic()))
+    def _advance(self) -> None:
+        self._timer = None
+        self._carry_out(self._engine.advance(time.monotonic()))
 
-    async def _sleep(self) -> None:
-        deadline = self._engine.next_deadline()
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        self._wake.clear()
+    def _set_timer(self, deadline: float | None) -> None:
+        if self._timer is not None:
+            if self._timer.when() == deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._advance)
+
+    def _end(self) -> None:
+        """All is done, or nothing can be done any more."""
+        if not self._over.done():
+            self._over.set_result(None)
 
     def _readable(self, sock: socket.socket, floated: bool) -> None:
         while floated in self._sockets:
@@ -141,7 +148,6 @@ class Client:
                 # The ICMP error of an earlier datagram; the timers decide what follows.
                 continue
             self._carry_out(self._engine.receive(datagram, floated, time.monotonic()))
-        self._wake.set()
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -157,10 +163,11 @@ class Client:
                     self._next()
                 case Failed(cause, detail):
                     self._failure = (cause, detail)
-                    self._done = True
+                    self._end()
                 case Closed(by_server=True):
                     self._failure = (Cause.REFUSED, "the server deleted the ISAKMP SA")
-                    self._done = True
+                    self._end()
+        self._set_timer(self._engine.next_deadline() if self._sockets else None)
 
     def _next(self) -> None:
         """Another Quick Mode, or the end."""
@@ -170,7 +177,7 @@ class Client:
             return
         if not self._plan.keep and not self._plan.stay:
             self._carry_out(self._engine.close(time.monotonic()))
-        self._done = True
+        self._end()
 
     def _lap(self) -> float:
         """The time since the start or since the last call."""
@@ -194,7 +201,7 @@ class Client:
             port = plan.source_port + 2 * self._number + floated if plan.source_port else 0
             sock.bind((str(plan.source or ""), port))
         sock.connect((str(plan.target), plan.floated_port if floated else plan.port))
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, sock, floated)
+        self._loop.add_reader(sock.fileno(), self._readable, sock, floated)
         self._sockets[floated] = sock
         return sock
 

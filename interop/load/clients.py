@@ -35,7 +35,7 @@ from interop.clients import CLIENTS as KINDS
 from interop.emulation.secrets import Secrets
 from interop.initiator.__main__ import phase1_offer
 from interop.initiator.checks import Cause
-from interop.initiator.derivation import dh_key
+from interop.initiator.derivation import DhKey, dh_key
 from interop.initiator.profiles import EspOffer, Profile, only
 from interop.initiator.report import Failure, Outcome, Report, summarize
 from interop.initiator.signatures import Signer
@@ -50,9 +50,9 @@ INNER = IPv4Network("10.128.0.0/14")
 SOCKETS = 2
 """Of each client: towards 500 and towards 4500."""
 SPARE_FILES = 100
-EXPONENT_SIZE = 2
-"""Octets of the Diffie-Hellman exponent that all clients share: the gateway's work is the same with
-a short one, and theirs, which shares the machine with it, a tenth of what it was."""
+EXPONENT = b"\x10\x01"
+"""Of Diffie-Hellman, for all clients: the gateway's work is the same with a short one that has two
+bits set, and theirs, which shares the machine with it, a twentieth of what it was."""
 REKEYS_AT_A_TIME = 8
 
 _ESP = {
@@ -73,7 +73,8 @@ class Load:
     With `whole` they go on to L2TP and PPP, through ESP of their own, and each logs in as a user of
     its own (`user_name`) with `password`. With `stay` they then answer the gateway and run their
     timers. A client that does not get in dials again after `redial` seconds, until `patience` is
-    over, counted from its first attempt; with 0 it tries once.
+    over, counted from its first attempt; with 0 it tries once. One that is not in `limit` seconds
+    after its first attempt has failed, whatever it still hopes for; with 0 it may take its time.
     """
 
     target: str
@@ -91,6 +92,7 @@ class Load:
     whole: bool = False
     redial: float = 0.0
     patience: float = 600.0
+    limit: float = 0.0
     password: str = field(default="", repr=False)
     certificate: str = field(default="", repr=False)
     dialled: str = ""
@@ -136,7 +138,7 @@ class Crowd:
     def __init__(self, load: Load) -> None:
         self._load = load
         # The clients' own cost is nobody's business here, and they share the machine.
-        self._make_dh = functools.cache(functools.partial(dh_key, exponent_size=EXPONENT_SIZE))
+        self._make_dh = functools.cache(_dh_key)
         self._identity = _identity(load.certificate) if load.certificate else None
         self._plans = {kind: self._plan(load.profile(kind)) for kind in load.mix}
         self._there: list[Caller] = []
@@ -179,10 +181,18 @@ class Crowd:
         """Dial, and again as long as the client has patience."""
         attempts: list[Failure] = []
         begun = time.monotonic()
+        end = begun + self._load.limit if self._load.limit else None
         while True:
             started = time.monotonic()
             caller = self._caller(kind, number)
-            outcome = await caller.run()
+            try:
+                async with asyncio.timeout_at(end):
+                    outcome = await caller.run()
+            except TimeoutError:
+                caller.leave()
+                failure = (Cause.TIMEOUT, f"not in after {self._load.limit:g} s")
+                outcome = Outcome(None, (), failure, ())
+                break
             again = time.monotonic() + self._load.redial
             if outcome.failure is None or not self._load.redial:
                 break
@@ -224,6 +234,11 @@ class Crowd:
         )
 
 
+def _dh_key(group: int, random: Callable[[int], bytes]) -> DhKey:
+    del random
+    return dh_key(group, lambda _: EXPONENT, len(EXPONENT))
+
+
 def _identity(text: str) -> Identity:
     key = load_pem_private_key(text.encode(), None)
     assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
@@ -245,6 +260,8 @@ async def _reported(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(at_a_time, len(indices))):
             tasks.create_task(one_after_another(rest))
+            # So that those that have begun are not kept from going on, as they share this process.
+            await asyncio.sleep(0)
     return summarize(outcomes, time.monotonic() - begun, time.process_time() - cpu)
 
 

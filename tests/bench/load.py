@@ -1,6 +1,11 @@
 """This gateway beside charon and pluto under load, and how each of them grows with it.
 
-    python -m tests.bench.load > TABLES
+    python -m tests.bench.load | tee RESULTS
+    python -m tests.bench.load --report RESULTS
+
+It prints a line of JSON as often as something is known of a daemon, and the tables in the end; the
+second command makes the tables from what such lines there are, of one run that was cut off or of
+several, for example one for each `--kind`.
 
 For each daemon, on a machine of its own, all with the same clients (strongSwan's, IKE and ESP SAs,
 one suite, each behind a NAT of its own), which stay and answer to DPD:
@@ -10,8 +15,9 @@ one suite, each behind a NAT of its own), which stay and answer to DPD:
 - rekeying: each client that is there replaces its ESP SAs by a Quick Mode and deletes the old ones;
 - rest, with all of them: CPU time in a minute of nothing but DPD, one question a minute and client;
 - storm: SIGKILL, start, and all come back at once. What they do not get they repeat, as strongSwan
-  does, and who has given up dials again after 5 s. Time is from the daemon's start on;
-- then, crowds: clients ten of which have one public address, how many of them get in.
+  does, and who has given up dials again after 5 s. Time is from the daemon's start on. After 300 s
+  who is not back has failed;
+- then, crowds: clients ten of which have one public address, how many of them get in within 15 s.
 
 Main Mode alone, with a preshared key and with certificates, is measured before, with clients that
 go again. Where the host's kernel has no ESP all of this runs on it with a daemon that takes the
@@ -26,6 +32,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from signal import SIGKILL
 
 from interop import kernel
@@ -35,7 +42,6 @@ from interop.load.bench import WARM_UP, Bench, Clients, bench
 from interop.load.clients import Load
 from interop.load.process_cost import cpu_time, resident, settled_cpu_time
 from interop.load.responders import (
-    DPD_DELAY,
     KINDS,
     OTHER_KINDS,
     SUITES,
@@ -45,17 +51,23 @@ from interop.load.responders import (
 )
 from tests.bench.__main__ import machine
 from tests.bench.command import ikev1d, pretend_esp
-from tests.bench.load_tables import Found, Level, Storm, tables
+from tests.bench.load_tables import Found, Level, Storm, read, tables
 
 RUN_LIMIT = 4 * 3600.0
-LEVELS = (100, 1000, 5000, 10_000)
+LEVELS = (100, 1000, 10_000)
 SUITE = SUITES[0]
 """The only one of both that pluto has."""
 AT_A_TIME = 8
 CROWD, CROWDS = 10, 3
 """Clients behind one address, and such addresses, for what is asked of daemons beside the costs."""
+CROWD_LIMIT = 15.0
+"""Seconds for those: pluto leaves whom it refuses without an answer."""
+STORM_LIMIT = 300.0
+"""Seconds."""
 REST = 60.0
-"""Seconds, after as many for the last rekeying to be forgotten."""
+"""Seconds: `DPD_DELAY`, so that everybody is asked once."""
+LULL = 10.0
+"""Seconds before them, for the last rekeying to be forgotten."""
 MAIN_MODES = 100
 """In a round of Main Mode alone."""
 MEMORY = 6144
@@ -69,6 +81,11 @@ def say(responder: Responder, what: str) -> None:
     load = os.getloadavg()[0]
     sys.stderr.write(f"{time.strftime('%T')} {responder.name}: {what} (load {load:.1f})\n")
     sys.stderr.flush()
+
+
+def tell(found: Found) -> None:
+    """Print what there is, as a run may be cut off."""
+    print(found.as_json(), flush=True)
 
 
 def main_modes(stage: Bench, found: dict[str, Found], way: str, rounds: int) -> None:
@@ -103,18 +120,21 @@ def grow(
         begun = settled_cpu_time(pid)
         there.append(stage.arrive(load))
         found.levels.append(measured(responder, level, there[-1], begun))
+        tell(found)
     if rest:
-        time.sleep(DPD_DELAY)
+        time.sleep(LULL)
         begun = cpu_time(pid)
         time.sleep(rest)
         found.rest = (cpu_time(pid) - begun) * 60 / rest
     found.sessions = responder.sessions()
     say(responder, f"{found.rest:.2f} s of CPU time a minute, {found.sessions} sessions at rest")
+    tell(found)
     responder.process.stop(SIGKILL)
     for clients in there:
         for cause, number in clients.vanish().items():
             found.lost[cause] = found.lost.get(cause, 0) + number
     found.storm = storm(stage, responder, everyone)
+    tell(found)
     found.crowd = stage.run(
         stage.load(
             responder,
@@ -122,10 +142,12 @@ def grow(
             suite=SUITE,
             concurrency=CROWDS * CROWD,
             crowd=CROWD,
+            limit=CROWD_LIMIT,
             stay=True,
         )
     )
     say(responder, f"{found.crowd['connected']} of {CROWDS} crowds of {CROWD}")
+    tell(found)
 
 
 def measured(responder: Responder, sessions: int, clients: Clients, begun: float) -> Level:
@@ -149,7 +171,7 @@ def storm(stage: Bench, responder: Responder, everyone: Load) -> Storm:
     """Start it, and have all of them at once."""
     begun = time.monotonic()
     responder.start()
-    load = replace(everyone, concurrency=everyone.count, redial=REDIAL)
+    load = replace(everyone, concurrency=everyone.count, redial=REDIAL, limit=STORM_LIMIT)
     clients = stage.arrive(load)
     elapsed = time.monotonic() - begun
     cpu = settled_cpu_time(responder.process.pid)
@@ -164,7 +186,7 @@ def run(
     """Measure all of it."""
     preload = pretend_esp(kernel.artefacts())
     found: dict[str, Found] = {}
-    for way in filter(None, ("preshared key", key)):
+    for way in filter(None, (key, "preshared key")):
         certificates = None if way == "preshared key" else Certificates.of(key)
         terms = Terms(certificates=certificates, preload=preload)
         directory = kernel.artefacts() / way.replace(" ", "-")
@@ -174,6 +196,8 @@ def run(
                 if preload is not None:
                     responder.host.set_sysctl(LARVAL_LIFETIME, "86400")
             main_modes(stage, found, way, rounds)
+            for kind in kinds:
+                tell(found[kind])
             if certificates is None:
                 for kind, responder in stage.responders.items():
                     grow(stage, responder, found[kind], levels, rest)
@@ -198,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="of Main Mode alone")
     parser.add_argument("--rest", type=float, default=REST, help="seconds; 0: none")
     parser.add_argument("--kind", choices=(*KINDS, *OTHER_KINDS), action="append")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="make tables and nothing else")
     parser.add_argument("--embedded", action="store_true", help="in a kernel that has ESP")
     return parser
 
@@ -205,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command line."""
     options = _parser().parse_args()
+    if options.report is not None:
+        sys.stdout.write(tables(read(options.report.read_text().splitlines())))
+        return 0
     if not kernel.inside():
         command = [sys.executable, "-m", "tests.bench.load", *sys.argv[1:]]
         print(machine(), end="\n\n", flush=True)

@@ -1,8 +1,9 @@
 """What `tests.bench.load` has found, as the tables of docs/bench.md."""
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -47,18 +48,35 @@ class Found:
     """Of the clients before the storm, by cause."""
     storm: Storm | None = None
 
+    def as_json(self) -> str:
+        """What there is so far, on one line."""
+        return json.dumps(asdict(self))
+
+
+def read(lines: Iterable[str]) -> list[Found]:
+    """The last of what was found of each daemon, from lines among which there may be others."""
+    found: dict[str, Found] = {}
+    for line in lines:
+        if line.startswith("{"):
+            fields = json.loads(line)
+            fields["levels"] = [Level(**level) for level in fields["levels"]]
+            fields["storm"] = fields["storm"] and Storm(**fields["storm"])
+            found[fields["name"]] = Found(**fields)
+    return list(found.values())
+
 
 def tables(found: Sequence[Found]) -> str:
-    """All of them, with their headings."""
+    """All of them, with their headings; a dash for what has not been measured."""
     names = [one.name for one in found]
-    ways = list(found[0].main_modes)
+    ways = list(dict.fromkeys(way for one in found for way in one.main_modes))
+    most = max((level.sessions for one in found for level in one.levels), default=0)
     parts = [
         ("Main Modes alone in a second of CPU time", names, _main_modes(found, ways)),
         ("CPU time of a client that arrives, ms", names, _levels(found, _arrival)),
         ("Quick Mode rekeys in a second of CPU time", names, _levels(found, _rekeys)),
         ("Memory of a session, kB", names, _levels(found, _memory)),
         (
-            f"{found[0].levels[-1].sessions} sessions at rest, and all back after a restart",
+            f"{most} sessions at rest, and all back after a restart",
             names,
             _end(found),
         ),
@@ -75,15 +93,17 @@ def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
 def _main_modes(found: Sequence[Found], ways: Iterable[str]) -> Iterable[Sequence[str]]:
     """The median of the rounds."""
     for way in ways:
-        rounds = [one.main_modes[way] for one in found]
-        yield [way, *(f"{1 / statistics.median(seconds):.0f}" for seconds in rounds)]
+        rounds = [one.main_modes.get(way) for one in found]
+        yield [way, *(f"{1 / statistics.median(it):.0f}" if it else "-" for it in rounds)]
 
 
 def _levels(found: Sequence[Found], cell: Callable[[Found, int], str]) -> Iterable[Sequence[str]]:
     below = 0
-    for number, level in enumerate(found[0].levels):
+    most = max((len(one.levels) for one in found), default=0)
+    longest = next((one.levels for one in found if len(one.levels) == most), [])
+    for number, level in enumerate(longest):
         name = f"from {below} to {level.sessions} sessions"
-        yield [name, *(cell(one, number) for one in found)]
+        yield [name, *(cell(one, number) if number < len(one.levels) else "-" for one in found)]
         below = level.sessions
 
 
@@ -109,7 +129,7 @@ def _end(found: Sequence[Found]) -> Iterable[Sequence[str]]:
 
     yield row("of a crowd behind few addresses", lambda one, _: _crowd(one.crowd))
     yield row("memory in all, MB", lambda one, _: f"{one.levels[-1].memory / 1e6:.0f}")
-    yield row("sessions after two minutes of rest", lambda one, _: f"{one.sessions}")
+    yield row("sessions after a minute of rest", lambda one, _: f"{one.sessions}")
     yield row("CPU time of a minute of rest, s", lambda one, _: f"{one.rest:.2f}")
     yield row("lost before the restart", lambda one, _: _causes(one.lost))
     yield row("back in, s", lambda _, storm: f"{storm.elapsed:.0f}")
@@ -122,7 +142,7 @@ def _end(found: Sequence[Found]) -> Iterable[Sequence[str]]:
 
 
 def _crowd(report: dict[str, Any]) -> str:
-    return f"{report['connected']} of {report['clients']}"
+    return f"{report['connected']} of {report['clients']}" if report else "-"
 
 
 def _seconds(latency: dict[str, float] | None) -> str:

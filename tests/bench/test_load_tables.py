@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.bench.load_tables import Found, Level, Storm, tables
+from tests.bench.load_tables import Found, Level, Storm, read, tables
 
 REPORT: dict[str, Any] = {
     "clients": 30,
@@ -78,3 +78,18 @@ def test_who_was_not_restarted_has_a_dash() -> None:
     spared = found("pluto", 1.0)
     spared.storm = None
     assert cells("back in, s", tables([spared])) == ["-"]
+
+
+def test_the_tables_of_a_run_that_was_cut_off_have_what_there_is() -> None:
+    early, late = found("ikev1d", 3.0), found("ikev1d", 1.0)
+    other = Found("pluto", main_modes={"preshared key": [0.005]}, levels=late.levels[:1])
+    other.storm = late.storm
+    lines = ["2 cores of AMD", early.as_json(), late.as_json(), other.as_json(), "### 12:00 pluto"]
+    page = tables(read(lines))
+    assert rows("Main Modes alone in a second of CPU time", page) == [
+        ["preshared key", "250", "200"]
+    ]
+    arrivals = rows("CPU time of a client that arrives, ms", page)
+    assert [row[1:] for row in arrivals] == [["5.00", "5.00"], ["5.00", "-"]]
+    assert cells("back", page) == ["28", "28"]
+    assert cells("of a crowd behind few addresses", page) == ["28 of 30", "-"]
