@@ -377,3 +377,27 @@ def test_an_empty_transform_is_refused() -> None:
 
 def test_no_esp_proposal_at_all() -> None:
     assert "no proposal at all" in refused(SaPayload(1, 1, ())).cause
+
+
+def test_what_is_remembered_of_an_offer_is_nobody_elses() -> None:
+    transform = esp_transform((TYPE, S), (DURATION, 3600))
+    for spi in (b"\1\1\1\1", b"\2\2\2\2"):
+        choice = choose(sa(Proposal(1, ProtocolId.ESP, spi, (transform,))))
+        assert choice.proposal.spi == spi
+    short = replace(EVERY_ESP, max_lifetime=600)
+    assert [choose(esp_offer(transform), one).lifetime for one in (EVERY_ESP, short)] == [3600, 600]
+    with pytest.raises(ExchangeError):
+        choose(esp_offer(transform), behind_nat=True)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_duration_is_answered_as_it_was_written(first: int) -> None:
+    written = [
+        esp_transform((TYPE, S), (DURATION, duration)) for duration in (3600, (3600).to_bytes(4))
+    ]
+    for transform in (written[first], written[1 - first]):
+        offer = esp_offer(transform)
+        choice = choose(offer)
+        reply = answer(offer, choice.proposal, choice.transform, SPI)
+        (_, sent), (_, came) = build_payloads([reply]), build_payloads([esp_offer(transform)])
+        assert sent == came
