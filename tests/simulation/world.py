@@ -46,6 +46,8 @@ CRASH = 0.3
 """Chance that the gateway crashes where that is the trouble that is due: it ends long lives."""
 TROUBLE_INTERVAL = 90.0
 """Seconds between two troubles for some of the clients, on average."""
+SHORTEST_MAPPING = 30.0
+"""Seconds of silence after which a NAT forgets a client, where it forgets soon."""
 LONGEST_LIFE = 86_400.0
 """Seconds after which no timer of anybody who has gone is left."""
 GARBAGE = 1_000_000
@@ -269,7 +271,7 @@ class World:
             self._new_dice(),
             outside,
             address,
-            timeout=self._dice.choice((30.0, 60.0, 300.0)),
+            timeout=self._dice.choice((SHORTEST_MAPPING, 60.0, 300.0)),
             symmetric=self._dice.random() < 0.5,
             keeps_ports=self._dice.random() < 0.7,
         )
@@ -416,14 +418,20 @@ class World:
         self.kernel.refuse = lambda thing: 0
 
     def _events_are_lost(self) -> None:
-        """The daemon reads them too slowly: it hears no more than that."""
+        """The daemon reads them too slowly: it hears no more than that.
+
+        Where a client's NAT has put it while it slept is in an event alone.
+        """
+        seconds = self._dice.uniform(1.0, 300.0)
         self.trace.note("world", "events of the kernel are lost")
+        sleepers = (client for client in self.clients if client.kind.nap > SHORTEST_MAPPING)
+        self._excuse(sleepers, seconds, "lost events")
         self.kernel.loses_events = lambda: True
 
         def found() -> None:
             self.kernel.loses_events = lambda: False
 
-        self.loop.call_later(self._dice.uniform(1.0, 300.0), found)
+        self.loop.call_later(seconds, found)
 
     def _gateway_crashes(self) -> None:
         """It is killed, without a word, and starts again."""
