@@ -41,7 +41,7 @@ _ANSWER = struct.Struct("=IHHIIi")
 """A header, and the first member of struct nlmsgerr: minus the errno, 0 where all went well."""
 
 _ANSWERED = frozenset({MessageType.ALLOCSPI, MessageType.GETSA, MessageType.GETPOLICY})
-"""Requests that need no acknowledgement: the answer is a message, or an error."""
+"""Requests that are answered by a message, or an error."""
 
 
 class Request(Struct, frozen=True):
@@ -98,13 +98,16 @@ class RequestSocket:
         The kernel carries out all of them, also those behind one it refuses. ENOBUFS as the answer
         means that the kernel had no room for it: whether the request was carried out is unknown.
         """
+        if not requests:
+            return []
         assert self._socket is not None, "it is open"
-        first = self._number
-        self._number = (first + len(requests)) % _SEQUENCE_NUMBERS
+        first, count = self._number, len(requests)
+        self._number = (first + count) % _SEQUENCE_NUMBERS
         parts: list[bytes] = []
         for number, request in enumerate(requests, first):
             flags = NLM_F_REQUEST | request.flags
-            if request.type not in _ANSWERED:
+            # Refusals come in any case, and before the last answer: one acknowledgement is enough.
+            if number == first + count - 1 and request.type not in _ANSWERED:
                 flags |= NLM_F_ACK
             length = HEADER.size + len(request.body)
             parts.append(HEADER.pack(length, request.type, flags, number, 0))
@@ -113,34 +116,42 @@ class RequestSocket:
             self._socket.send(b"".join(parts))
         except OSError as error:
             return [Answer(error.errno or errno.EIO) for _ in requests]
-        answers = [Answer(errno.ENOBUFS) for _ in requests]
-        left = len(requests)
-        while left:
+        answers = [Answer(0) for _ in requests]
+        read: set[int] = set()
+        lost = False
+        while count - 1 not in read:
             try:
-                left -= self._read_answer(self._socket, answers, first)
+                read.add(self._read_answer(self._socket, answers, first))
             except BlockingIOError:
+                lost = True
                 break
             except OSError as error:
                 # Tells once that answers were dropped; others may still wait behind.
                 if error.errno != errno.ENOBUFS:
                     raise
+                lost = True
+        if lost:
+            for place, answer in enumerate(answers):
+                if place not in read:
+                    answer.errno = errno.ENOBUFS
         return answers
 
-    def _read_answer(self, sock: XfrmSocket, answers: list[Answer], first: int) -> bool:
-        """Read a datagram, which is one answer; False for one that nobody waits for any more."""
+    def _read_answer(self, sock: XfrmSocket, answers: list[Answer], first: int) -> int:
+        """Read a datagram, which is one answer, and tell its place.
+
+        That is beside the list for an answer that nobody waits for any more.
+        """
         size = sock.recv_into(self._buffer)
         _, kind, _, number, _, code = _ANSWER.unpack_from(self._buffer)
-        if not first <= number < first + len(answers):
-            return False
-        answer = answers[number - first]
-        if kind != NLMSG_ERROR:
-            answer.errno = 0
-            answer.message = bytes(self._buffer[:size])
-            return True
-        answer.errno = -code
-        if code:
-            answer.detail = explanation(bytes(self._buffer[:size]))
-        return True
+        place: int = number - first
+        if 0 <= place < len(answers):
+            answer = answers[place]
+            if kind != NLMSG_ERROR:
+                answer.message = bytes(self._buffer[:size])
+            elif code:
+                answer.errno = -code
+                answer.detail = explanation(bytes(self._buffer[:size]))
+        return place
 
 
 class _ListeningSocket(AsyncNetlinkSocket):

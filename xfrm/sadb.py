@@ -33,7 +33,7 @@ SEQUENCE_GAP = 1024
 """Sequence numbers skipped by `continuing`, for packets that left after the SA had been read."""
 
 BATCH = 32
-"""Requests in one datagram. Each acknowledgement takes about 1 kB of the receive buffer."""
+"""Requests in one datagram. Each refusal takes about 1 kB of the receive buffer, each SA 2 kB."""
 
 _EVERY_PROTOCOL = bytes(4)
 """A struct xfrm_usersa_flush with no protocol, filled up to four octets."""
