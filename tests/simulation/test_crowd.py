@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.__main__ import run
 from tests.simulation.world import Plan
 
-THOUSANDS = Plan(seed=1, clients=2060, hours=0.01, peace=20.0)
+THOUSANDS = Plan(seed=1, clients=2040, hours=0.01, peace=20.0)
 """All dial in within 18 seconds; a minute later they leave."""
 HOURS = Plan(seed=3, clients=12, hours=2.0)
 CROWD = Plan(seed=5, clients=60, hours=0.5)
