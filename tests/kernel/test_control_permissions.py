@@ -79,7 +79,7 @@ def test_ikectl_of_another_user_says_so(directory: Path) -> None:
     path = directory / "control"
     # Others may be unable to read the tree that is tested, so they get a copy of the tool.
     shutil.copytree(ROOT / "cli" / "ikectl", directory / "cli" / "ikectl")
-    shutil.copy(ROOT / "cli" / "control.py", directory / "cli" / "control.py")
+    shutil.copytree(ROOT / "cli" / "control", directory / "cli" / "control")
     subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
 
     async def test() -> None:
