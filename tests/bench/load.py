@@ -40,8 +40,9 @@ from interop.errors import KernelUnavailableError, LabError
 from interop.load.__main__ import REDIAL
 from interop.load.bench import WARM_UP, Bench, Clients, bench
 from interop.load.clients import Load
-from interop.load.process_cost import cpu_time, resident, settled_cpu_time
+from interop.load.process_cost import IDLE, SETTLED, cpu_time, resident, settled_cpu_time
 from interop.load.responders import (
+    DPD_DELAY,
     KINDS,
     OTHER_KINDS,
     SUITES,
@@ -66,6 +67,9 @@ STORM_LIMIT = 300.0
 """Seconds."""
 REST = 60.0
 """Seconds: `DPD_DELAY`, so that everybody is asked once."""
+SIGN_OF_LIFE = 0.002
+"""Seconds of CPU time that one question of DPD and its answer may take a daemon that counts as at
+rest."""
 LULL = 10.0
 """Seconds before them, for the last rekeying to be forgotten."""
 MAIN_MODES = 100
@@ -105,6 +109,12 @@ def main_modes(stage: Bench, found: dict[str, Found], way: str, rounds: int) -> 
         say(responder, f"{rounds * MAIN_MODES} Main Modes, {way}")
 
 
+def settled(responder: Responder, sessions: int) -> float:
+    """CPU time of a daemon once it does nothing but ask so many clients for signs of life."""
+    questions = sessions / DPD_DELAY * SETTLED
+    return settled_cpu_time(responder.process.pid, IDLE + questions * SIGN_OF_LIFE)
+
+
 def grow(
     stage: Bench, responder: Responder, found: Found, levels: Sequence[int], rest: float
 ) -> None:
@@ -117,7 +127,7 @@ def grow(
     there: list[Clients] = []
     for below, level in zip((0, *levels), levels, strict=False):
         load = replace(everyone, first=everyone.first + below, count=level - below)
-        begun = settled_cpu_time(pid)
+        begun = settled(responder, below)
         there.append(stage.arrive(load))
         found.levels.append(measured(responder, level, there[-1], begun))
         tell(found)
@@ -155,13 +165,13 @@ def measured(responder: Responder, sessions: int, clients: Clients, begun: float
     report = clients.report
     if report["failures"]:
         raise LabError(f"{responder.name}: {report['failures']} {report['examples']}")
-    pid = responder.process.pid
-    arrived, memory = settled_cpu_time(pid), resident(pid)
+    arrived = settled(responder, sessions)
+    memory = resident(responder.process.pid)
     say(responder, f"{sessions} sessions")
     rekeyed = clients.rekey()
     if rekeyed["failures"]:
         raise LabError(f"{responder.name}: {rekeyed['failures']} {rekeyed['examples']}")
-    rekeying = settled_cpu_time(pid) - arrived
+    rekeying = settled(responder, sessions) - arrived
     say(responder, f"{rekeyed['quick_modes']} rekeys")
     count = report["connected"]
     return Level(sessions, count, arrived - begun, memory, rekeyed["quick_modes"], rekeying)
@@ -174,7 +184,7 @@ def storm(stage: Bench, responder: Responder, everyone: Load) -> Storm:
     load = replace(everyone, concurrency=everyone.count, redial=REDIAL, limit=STORM_LIMIT)
     clients = stage.arrive(load)
     elapsed = time.monotonic() - begun
-    cpu = settled_cpu_time(responder.process.pid)
+    cpu = settled(responder, everyone.count)
     say(responder, f"{clients.report['connected']} are back after {elapsed:.0f} s")
     clients.vanish()
     return Storm(elapsed, cpu, clients.report)
