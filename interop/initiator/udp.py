@@ -46,7 +46,7 @@ class Plan:
     keep: bool = False
     """Leave the SAs to the server instead of deleting them."""
     stay: bool = False
-    """Keep the SAs and the sockets until `Client.leave`, and answer the server."""
+    """Keep the SAs and the last socket until `Client.leave`, and answer the server."""
 
 
 class Client:
@@ -116,8 +116,7 @@ class Client:
         """Vanish."""
         self._set_timer(None)
         for sock in self._sockets.values():
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
+            self._close(sock)
         self._sockets.clear()
 
     def _advance(self) -> None:
@@ -203,7 +202,14 @@ class Client:
         sock.connect((str(plan.target), plan.floated_port if floated else plan.port))
         self._loop.add_reader(sock.fileno(), self._readable, sock, floated)
         self._sockets[floated] = sock
+        if floated and plan.stay:
+            # The server has followed, and of thousands that stay each is to take one file.
+            self._close(self._sockets.pop(False))
         return sock
+
+    def _close(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock.fileno())
+        sock.close()
 
 
 async def run(plan: Plan, count: int, concurrency: int) -> Report:

@@ -33,6 +33,7 @@ from ikev1.wire.enums import AuthAlgorithm, EspTransform
 from interop.certificates import Identity
 from interop.clients import CLIENTS as KINDS
 from interop.emulation.secrets import Secrets
+from interop.errors import LabError
 from interop.initiator.__main__ import phase1_offer
 from interop.initiator.checks import Cause
 from interop.initiator.derivation import DhKey, dh_key
@@ -48,7 +49,7 @@ CLIENTS = IPv4Network("10.64.0.0/14")
 INNER = IPv4Network("10.128.0.0/14")
 """What they say they are."""
 SOCKETS = 2
-"""Of each client: towards 500 and towards 4500."""
+"""Of each client: towards 500 and towards 4500. One that stays closes the first for the second."""
 SPARE_FILES = 100
 EXPONENT = b"\x10\x01"
 """Of Diffie-Hellman, for all clients: the gateway's work is the same with a short one that has two
@@ -146,7 +147,8 @@ class Crowd:
     async def arrive(self) -> Report:
         """Let them dial in; the same kinds at the same moments for the same load."""
         load, loop = self._load, asyncio.get_running_loop()
-        _allow_files(SOCKETS * load.count + SPARE_FILES)
+        of_each = 1 if load.stay and not load.whole else SOCKETS
+        _allow_files(of_each * load.count + SPARE_FILES)
         rng = random.Random(load.first)  # noqa: S311 - to be the same each time
         kinds = rng.choices(list(load.mix), list(load.mix.values()), k=load.count)
         begins = sorted(rng.uniform(0, load.count / load.rate) for _ in kinds) if load.rate else []
@@ -266,10 +268,17 @@ async def _reported(
 
 
 def _allow_files(number: int) -> None:
-    """Let this process open so many files, if it may."""
+    """Let this process open so many files. Raises LabError if it may not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < number:
+    if soft >= number:
+        return
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(hard, number)))
+    except ValueError as error:
+        raise LabError(
+            f"so many clients take {number} open files, and this machine allows {hard}:"
+            " raise the hard limit (ulimit -Hn) or play fewer clients"
+        ) from error
 
 
 async def run(load: Load) -> None:
