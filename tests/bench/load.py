@@ -5,7 +5,8 @@
 
 It prints a line of JSON as often as something is known of a daemon, and the tables in the end; the
 second command makes the tables from what such lines there are, of one run that was cut off or of
-several, for example one for each `--kind`.
+several, for example one for each `--kind`: neither pluto nor charon as installed comes to an end
+with 10,000 (docs/bench.md).
 
 For each daemon, on a machine of its own, all with the same clients (strongSwan's, IKE and ESP SAs,
 one suite, each behind a NAT of its own), which stay and answer to DPD:
